@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks; each module runs by itself with `python -m bench.<name>`."""

@@ -1,0 +1,1 @@
+"""HTTP: parse, authorise, open the unit of work, call one thing, answer."""

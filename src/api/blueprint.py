@@ -1,0 +1,135 @@
+"""A flask-smorest blueprint whose every route states who may use it: leaving it out is a TypeError."""
+
+import hashlib
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import flask_smorest
+from flask import request
+from marshmallow import missing
+from webargs.flaskparser import FlaskParser
+
+from src.api.authentication import require
+from src.api.lists import XLSX
+from src.domain.errors import FieldError, Invalid
+from src.domain.roles import Policy, Role
+
+View = Callable[..., Any]
+Decorator = Callable[[View], View]
+PUBLIC, VIEWER, OPERATOR, ADMIN = None, Role.VIEWER, Role.OPERATOR, Role.ADMIN
+IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "schema": {"type": "string", "maxLength": 200},
+    "description": "The same request with the same key gets the first answer again, for a day.",
+}
+BINARY = {"type": "string", "format": "binary"}
+SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"apiKey": []}]
+
+
+class Parser(FlaskParser):
+    """Invalid payloads answer 400, here and in the documentation; odd JSON is refused, not guessed."""
+
+    DEFAULT_VALIDATION_STATUS = 400
+
+    def _raw_load_json(self, req: Any) -> Any:
+        if not (req.content_length or req.is_json):
+            return missing
+        req.on_json_loading_failed = _refuse_json
+        return req.get_json()
+
+
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest is untyped
+    """Adds `needs` (a role, or PUBLIC) to every route; API keys need the scope `<blueprint>:read|write`."""
+
+    ARGUMENTS_PARSER = Parser()
+
+    def __init__(self, name: str, *, description: str, url_prefix: str, for_keys: bool = False) -> None:
+        super().__init__(name, name, url_prefix=url_prefix, description=description)
+        self.for_keys = for_keys
+        self._prepare_doc_cbks.append(_document_key)
+
+    def route(self, rule: str, *, needs: Role | None, people_only: bool = False, **options: Any) -> Decorator:
+        """Register a view that is run only when the caller meets the policy."""
+        method = options.get("methods", ["GET"])[0]
+        takes_key = options.pop("takes_key", False)
+        is_for_keys = self.for_keys and needs is not None and not people_only
+        policy = Policy(
+            needs, f"{self.name}:{'read' if method == 'GET' else 'write'}" if is_for_keys else None
+        )
+
+        def decorate(view: View) -> View:
+            @wraps(view)
+            def guarded(*args: Any, **kwargs: Any) -> Any:
+                require(policy)
+                return view(*args, **kwargs)
+
+            guarded.policy = policy  # type: ignore[attr-defined]  # read by the tests of the access matrix
+            guarded._apidoc["takes_key"] = takes_key  # type: ignore[attr-defined]  # noqa: SLF001  as Blueprint.doc does
+            if needs is not None:
+                manual = guarded._apidoc.setdefault("manual_doc", {})  # type: ignore[attr-defined]  # noqa: SLF001
+                manual["security"] = SECURITY if is_for_keys else SECURITY[:1]
+            super(Blueprint, self).route(rule, **options)(guarded)
+            return view
+
+        return decorate
+
+    def get(self, rule: str, *, needs: Role | None, people_only: bool = False) -> Decorator:
+        return self.route(rule, needs=needs, people_only=people_only, methods=["GET"])
+
+    def post(
+        self, rule: str, *, needs: Role | None, people_only: bool = False, takes_key: bool = False
+    ) -> Decorator:
+        """`takes_key`: a view that answers through `once`; its Idempotency-Key is documented."""
+        return self.route(rule, needs=needs, people_only=people_only, takes_key=takes_key, methods=["POST"])
+
+    def patch(self, rule: str, *, needs: Role | None, people_only: bool = False) -> Decorator:
+        return self.route(rule, needs=needs, people_only=people_only, methods=["PATCH"])
+
+    def delete(self, rule: str, *, needs: Role | None, people_only: bool = False) -> Decorator:
+        return self.route(rule, needs=needs, people_only=people_only, methods=["DELETE"])
+
+    def arguments(self, schema: Any, **options: Any) -> Decorator:
+        decorator: Decorator = super().arguments(schema, **options)
+        return decorator
+
+    def response(self, status: int, schema: Any = None, **options: Any) -> Decorator:
+        decorator: Decorator = super().response(status, schema, **options)
+        return decorator
+
+    def lists(self, schema: Any) -> Decorator:
+        """A view that answers through `listing`: a page as JSON, or all of it as a file."""
+        page = self.response(200, schema)
+        csv = super().alt_response(200, schema={"type": "string"}, content_type="text/csv", success=True)
+        xlsx = super().alt_response(200, schema=BINARY, content_type=XLSX, success=True)
+        return lambda view: page(csv(xlsx(view)))
+
+    def alt_response(self, status: int, **options: Any) -> Decorator:
+        decorator: Decorator = super().alt_response(status, **options)
+        return decorator
+
+    def doc(self, **members: Any) -> Decorator:
+        decorator: Decorator = super().doc(**members)
+        return decorator
+
+
+def _document_key(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) -> dict[str, Any]:
+    if doc_info.get("takes_key"):
+        doc.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
+    return doc
+
+
+def body_fingerprint() -> str:
+    """What makes a JSON request the same request: method, path and body."""
+    body = hashlib.sha256(request.get_data(cache=True)).hexdigest()
+    return f"{request.method} {request.full_path} {body}"
+
+
+def _refuse_json(error: ValueError | None) -> Any:
+    message = (
+        "The body is not valid JSON."
+        if request.is_json
+        else "Send JSON, with Content-Type: application/json."
+    )
+    raise Invalid(message, errors=[FieldError("/", "not_json", message)]) from error

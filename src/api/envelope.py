@@ -1,0 +1,74 @@
+"""Around every request: its id, its log line, the security headers, and the hosts we answer for."""
+
+import logging
+import re
+import time
+import uuid
+
+import structlog
+from flask import Flask, Response, g, request
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from src import logs
+from src.api.problems import problem
+from src.config import Settings
+
+log = logging.getLogger("src.access")
+GOOD_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "font-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+HEADERS = {
+    "Content-Security-Policy": CSP,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+}
+QUIET = ("/livez", "/readyz", "/metrics")
+
+
+def register(app: Flask, settings: Settings) -> None:
+    if settings.trusted_proxies:
+        proxies = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=proxies, x_proto=proxies, x_host=proxies)  # type: ignore[method-assign]  # as Flask's documentation says
+    if settings.allowed_hosts:
+        app.config["TRUSTED_HOSTS"] = [*settings.allowed_hosts, "127.0.0.1", "localhost"]
+    app.before_request(begin)
+    app.after_request(finish)
+
+
+def begin() -> Response | None:
+    """Give the request an id (or take the caller's, when it looks like one) and refuse odd methods."""
+    structlog.contextvars.clear_contextvars()
+    given = request.headers.get("X-Request-ID", "")
+    g.request_id = given if GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+    g.started = time.perf_counter()
+    logs.bind(request_id=g.request_id, address=request.remote_addr or "")
+    if request.method in ("TRACE", "TRACK", "CONNECT"):
+        return problem(405, "method-not-allowed", "Method Not Allowed", "This method is not used here.")
+    return None
+
+
+def finish(answer: Response) -> Response:
+    for name, value in HEADERS.items():
+        answer.headers.setdefault(name, value)
+    answer.headers.setdefault("Cache-Control", "no-store")
+    if request.is_secure:
+        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    if "request_id" in g:
+        answer.headers["X-Request-ID"] = g.request_id
+        level = logging.DEBUG if request.path in QUIET else logging.INFO
+        if log.isEnabledFor(level):
+            milliseconds = round((time.perf_counter() - g.started) * 1000, 1)
+            fields = {
+                "method": request.method,
+                "path": request.path,
+                "status": answer.status_code,
+                "ms": milliseconds,
+            }
+            log.log(level, "request", extra=fields)
+    return answer

@@ -1,0 +1,74 @@
+"""Is it alive, is it ready, and how is it doing."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Response, current_app, jsonify
+from sqlalchemy import text
+
+from src.api.metrics import exposition
+from src.api.rate_limits import limiter
+from src.domain.errors import DomainError, Unavailable
+from src.wiring import Services, adapters, services
+
+blp = Blueprint("health", __name__)
+limiter.exempt(blp)
+READY_MS = 1_000
+
+
+class NotReady(Unavailable):
+    slug = "not-ready"
+    title = "Something that requests need is not in order"
+
+
+@blp.get("/livez")
+def livez() -> Response:
+    """The process answers; nothing else is looked at."""
+    return jsonify(status="alive")
+
+
+@blp.get("/readyz")
+def readyz() -> Response:
+    """Whether requests can be served: database, migrations and disk must be good, Redis may be away."""
+    try:
+        with services() as s:
+            faults = _faults(s)
+    except DomainError as error:
+        faults = {"database": error.detail}
+    redis = "ok" if adapters().hints.is_alive() else "away"
+    if faults:
+        detail = "; ".join(f"{part}: {fault}" for part, fault in faults.items())
+        raise NotReady(detail, retry_after=5, parts=faults, redis=redis)
+    return jsonify(status="ready" if redis == "ok" else "degraded", redis=redis)
+
+
+@blp.get("/metrics")
+def metrics() -> Response:
+    """Prometheus' text format. nginx does not publish this."""
+    return exposition()
+
+
+def _faults(s: Services) -> dict[str, str]:
+    s.session.execute(text(f"SET LOCAL statement_timeout = {READY_MS}"))
+    found: dict[str, str] = {}
+    is_migrated = s.session.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
+    present = set(s.session.scalars(text("SELECT version_num FROM alembic_version")) if is_migrated else ())
+    wanted = current_app.extensions["migration_heads"]
+    if present != wanted:
+        found["migrations"] = f"the database is at {sorted(present)}, the code at {sorted(wanted)}"
+    fault = _disk_fault()
+    if fault:
+        found["disk"] = fault
+    return found
+
+
+def _disk_fault() -> str:
+    mine: Any = adapters()
+    try:
+        mine.storage.check()
+        folder = Path(mine.settings.var_dir).resolve()
+        free = shutil.disk_usage(next(place for place in (folder, *folder.parents) if place.exists())).free
+    except (DomainError, OSError) as error:
+        return str(error)
+    return "" if free > mine.settings.disk_reserve_bytes else "less free space than the reserve"

@@ -1,0 +1,112 @@
+"""Lists: {data, next, prev} with keyset cursors, page numbers, ordering, and the same as CSV or XLSX."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, json, request, stream_with_context
+from marshmallow import Schema as MarshmallowSchema
+from marshmallow import fields, validate
+
+from src.api.schemas.base import Schema
+from src.domain.errors import Invalid
+from src.domain.paging import DEFAULT_PER_PAGE, MOST_PER_PAGE, Cursor, Page, PageQuery
+from src.engine.export import csv_lines, xlsx_file
+from src.wiring import Services, services
+
+FORMATS = ("json", "csv", "xlsx")
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+Fetch = Callable[[Services, PageQuery], Page[Any]]
+
+
+class ListQuery(Schema):
+    """What every list takes; resources add their filters."""
+
+    page = fields.Integer(
+        validate=validate.Range(min=1), metadata={"description": "By number; or follow `next`."}
+    )
+    per_page = fields.Integer(
+        load_default=DEFAULT_PER_PAGE, validate=validate.Range(min=1, max=MOST_PER_PAGE)
+    )
+    order_by = fields.String(
+        load_default="-id", metadata={"description": "A column; with `-` in front, descending."}
+    )
+    cursor = fields.String(metadata={"description": "Comes with `next` and `prev`."})
+    format = fields.String(load_default="json", validate=validate.OneOf(FORMATS))
+
+
+def list_schema(row: type[Schema]) -> type[Schema]:
+    """The documented shape of a list of these."""
+    members = {
+        "data": fields.List(fields.Nested(row), required=True),
+        "next": fields.String(required=True, allow_none=True),
+        "prev": fields.String(required=True, allow_none=True),
+    }
+    return type(f"{row.__name__.removesuffix('Schema')}ListSchema", (Schema,), members)
+
+
+def listing(args: dict[str, Any], row: MarshmallowSchema, fetch: Fetch, name: str) -> Response:
+    """One page as JSON, or all pages as a file; `fetch` gets one page in a unit of work of its own."""
+    query = _page_query(args)
+    if args["format"] == "json":
+        return _page_answer(_fetched(query, fetch), row)
+    rows = _all_rows(query, row, fetch)
+    columns = list(row.dump_fields)
+    if args["format"] == "csv":
+        answer = Response(stream_with_context(csv_lines(columns, rows)), mimetype="text/csv")
+    else:
+        answer = Response(stream_with_context(xlsx_file(columns, rows)), mimetype=XLSX)
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}.{args["format"]}"'
+    return answer
+
+
+def _page_query(args: dict[str, Any]) -> PageQuery:
+    cursor = Cursor.decode(args["cursor"]) if args.get("cursor") else None
+    if cursor is not None and args.get("page"):
+        raise Invalid("Give a cursor or a page number, not both.")
+    return PageQuery(args["order_by"], args["per_page"], args.get("page"), cursor)
+
+
+def _page_answer(page: Page[Any], row: MarshmallowSchema) -> Response:
+    links = {"next": _link(page.next), "prev": _link(page.prev)}
+    answer = Response(
+        json.dumps({"data": row.dump(page.rows, many=True)} | links), mimetype="application/json"
+    )
+    header = ", ".join(f'<{url}>; rel="{name}"' for name, url in links.items() if url)
+    if header:
+        answer.headers["Link"] = header
+    return answer
+
+
+def _link(cursor: Cursor | None) -> str | None:
+    """This request's own address, at another cursor."""
+    if cursor is None:
+        return None
+    values = [(name, v) for name, v in request.args.items(multi=True) if name not in ("cursor", "page")]
+    return f"{request.base_url}?{urlencode([*values, ('cursor', cursor.encode())])}"
+
+
+def _all_rows(query: PageQuery, row: MarshmallowSchema, fetch: Fetch) -> Iterator[list[Any]]:
+    """Every row behind the filters, page after page: the memory of one page, and no long transaction.
+
+    The first page is read at once: what is wrong with the request has to be said before the answer begins.
+    """
+    query = PageQuery(query.order_by, MOST_PER_PAGE)
+    return _rows_from(_fetched(query, fetch), query, row, fetch)
+
+
+def _rows_from(
+    page: Page[Any], query: PageQuery, row: MarshmallowSchema, fetch: Fetch
+) -> Iterator[list[Any]]:
+    while True:
+        for item in row.dump(page.rows, many=True):
+            yield list(item.values())
+        if page.next is None:
+            return
+        page = _fetched(replace(query, cursor=page.next), fetch)
+
+
+def _fetched(query: PageQuery, fetch: Fetch) -> Page[Any]:
+    with services() as s:
+        return fetch(s, query)

@@ -1,0 +1,83 @@
+"""Rate limits by Flask-Limiter: counted in Redis, and in this process when Redis is away."""
+
+import ipaddress
+import logging
+import math
+import time
+
+from flask import Flask, Response, g, request
+from flask_limiter import Limit, Limiter, RequestLimit
+from flask_limiter.errors import RateLimitExceeded
+
+from src.api.problems import problem
+from src.config import Settings, SettingsError
+from src.embedded.addresses import limiter_url
+
+log = logging.getLogger(__name__)
+
+
+def caller() -> str:
+    """An account or key has its own budget, wherever it calls from; strangers share their address's."""
+    actor = g.get("actor")
+    if actor is None:
+        return f"address:{neighbourhood()}"
+    return f"key:{actor.key_id}" if actor.key_id else f"account:{actor.account_id}"
+
+
+def neighbourhood(*, v4: int = 32, v6: int = 64) -> str:
+    """The caller's address; of IPv6 only the network, in which anyone has addresses without end."""
+    try:
+        address = ipaddress.ip_address(request.remote_addr or "")
+    except ValueError:
+        return "unknown"
+    return str(ipaddress.ip_network((address, v4 if address.version == 4 else v6), strict=False))
+
+
+limiter = Limiter(key_func=caller, headers_enabled=False)
+
+
+def register(app: Flask, settings: Settings) -> None:
+    for name in ("rate_limit_default", "rate_limit_login"):
+        _check(name, getattr(settings, name))
+    app.config.update(
+        RATELIMIT_ENABLED=settings.rate_limits,
+        RATELIMIT_APPLICATION=settings.rate_limit_default,
+        RATELIMIT_STORAGE_URI=limiter_url(settings.redis_url),
+        RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 0.3, "socket_connect_timeout": 0.3},
+        RATELIMIT_STRATEGY="moving-window",
+        RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
+        RATELIMIT_KEY_PREFIX="limits",
+        RATE_LIMIT_LOGIN=settings.rate_limit_login,
+    )
+    limiter.init_app(app)
+    app.after_request(add_headers)
+    app.register_error_handler(RateLimitExceeded, too_many)
+
+
+def _check(name: str, text: str) -> None:
+    """Found out at the start: later, every request would fail."""
+    try:
+        list(Limit(text, key_function=caller).bind(limiter))
+    except ValueError as error:
+        raise SettingsError(f"{name.upper()} must be like «600 per minute», not {text!r}") from error
+
+
+def too_many(error: RateLimitExceeded) -> Response:
+    answer = problem(429, "too-many-requests", "Too many requests", f"Allowed are {error.description}.")
+    wait = 60 if limiter.current_limit is None else _seconds_left(limiter.current_limit)
+    answer.headers["Retry-After"] = str(wait)
+    return answer
+
+
+def add_headers(answer: Response) -> Response:
+    """The fields of the IETF draft: the policy, and what is left of it."""
+    limit = limiter.current_limit
+    if limit is not None:
+        window = limit.limit.get_expiry()
+        answer.headers["RateLimit-Policy"] = f'"default";q={limit.limit.amount};w={window}'
+        answer.headers["RateLimit"] = f'"default";r={max(limit.remaining, 0)};t={_seconds_left(limit)}'
+    return answer
+
+
+def _seconds_left(limit: RequestLimit) -> int:
+    return max(math.ceil(limit.reset_at - time.time()), 1)

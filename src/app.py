@@ -1,0 +1,80 @@
+"""create_app: the application that the web server, the worker, the scheduler and the commands share."""
+
+from pathlib import Path
+
+from flask import Flask
+from flask_alembic import Alembic
+
+from src import logs
+from src.api import registration
+from src.cli import registration as commands
+from src.config import Settings, SettingsError
+from src.database import COMMAND, WEB, Database, Limits, make_engine
+from src.embedded import resolve
+from src.integrations.storage import open_storage
+from src.models import Base
+from src.queue import HintQueue
+from src.services.passwords import PasswordHasher
+from src.wiring import EXTENSION, Adapters
+
+MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+
+
+def create_app(
+    settings: Settings | None = None, adapters: Adapters | None = None, *, limits: Limits = COMMAND
+) -> Flask:
+    """The application, as the environment says; PostgreSQL and Redis are embedded when no URL is set."""
+    settings = resolve(settings or Settings.from_env()) if adapters is None else adapters.settings
+    if not settings.jwt_secret:
+        raise SettingsError("JWT_SECRET is not set: make one with «openssl rand -hex 32», or run «make env».")
+    logs.configure(
+        level=settings.log_level,
+        style=settings.log_format,
+        folder="" if settings.log_dir == "off" else settings.log_dir,
+    )
+    adapters = adapters or make_adapters(settings, limits)
+    app = Flask("indicators", static_folder=None)
+    app.extensions[EXTENSION] = adapters
+    _add_migrations(app, adapters)
+    registration.register(app, settings)
+    commands.register(app)
+    return app
+
+
+def create_web() -> Flask:
+    """For the web server: no request waits as long as a command may."""
+    return create_app(limits=WEB)
+
+
+def make_adapters(settings: Settings, limits: Limits) -> Adapters:
+    """What this process has of the world outside."""
+    return Adapters(
+        settings=settings,
+        database=Database(make_engine(settings.database_url, limits)),
+        storage=open_storage(
+            settings.storage_url,
+            reserve_bytes=settings.disk_reserve_bytes,
+            s3_endpoint_url=settings.s3_endpoint_url,
+        ),
+        hints=HintQueue(settings.redis_url),
+        hasher=PasswordHasher(),
+    )
+
+
+def _add_migrations(app: Flask, adapters: Adapters) -> None:
+    """flask-alembic, with our folder and our engine; the heads are read once, for the readiness check."""
+    app.config["ALEMBIC"] = {"script_location": str(MIGRATIONS)}
+    app.config["ALEMBIC_CONTEXT"] = {"compare_type": True, "compare_server_default": False}
+    alembic = Alembic(
+        metadatas=Base.metadata, engines=adapters.database.bind.engine, run_mkdir=False, command_name=""
+    )
+    alembic.init_app(app)
+    with app.app_context():
+        app.extensions["migration_heads"] = set(alembic.script_directory.get_heads())
+
+
+if __name__ == "__main__":
+    from src.cli.processes import up
+
+    with create_app().app_context():
+        up()

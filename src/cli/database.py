@@ -1,0 +1,83 @@
+"""flask db: upgrade (creating the database when it is missing), and flask-alembic's own commands."""
+
+import os
+from pathlib import Path
+
+import click
+import psycopg
+from flask import current_app
+from flask_alembic.cli import cli
+from psycopg import sql
+from sqlalchemy import make_url
+
+from src.cli.output import domain_errors_as_messages
+from src.database import DatabaseUnavailable
+from src.wiring import adapters, services
+
+group = cli
+LOCK = "SELECT pg_advisory_lock(hashtext('indicators-migrations'))"
+
+
+@group.command("upgrade")
+@click.argument("target", default="heads")
+@domain_errors_as_messages
+def upgrade(target: str) -> None:
+    """Create the database when it is missing, migrate it, and make the first administrator."""
+    settings = adapters().settings
+    create_database(settings.database_url)
+    migrate(target)
+    made = ensure_admin()
+    if made:
+        click.echo(made)
+
+
+def create_database(url: str) -> bool:
+    """Create the database when it is missing; a twin that was faster is fine."""
+    wanted = make_url(url)
+    address = wanted.set(drivername="postgresql")
+    try:
+        psycopg.connect(address.render_as_string(hide_password=False), connect_timeout=10).close()
+    except psycopg.OperationalError as error:
+        if "does not exist" not in str(error):
+            raise DatabaseUnavailable(str(error).strip()) from error
+    else:
+        return False
+    server = address.set(database="postgres").render_as_string(hide_password=False)
+    with psycopg.connect(server, autocommit=True, connect_timeout=10) as connection:
+        try:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(wanted.database or "")))
+        except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            return False
+    return True
+
+
+def migrate(target: str = "heads") -> None:
+    """Bring the schema to the target, one process at a time, however long the others take."""
+    engine = adapters().database.bind.engine
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("SET lock_timeout = 0; SET statement_timeout = 0")
+        connection.exec_driver_sql(LOCK)
+        try:
+            current_app.extensions["alembic"].upgrade(target)
+        finally:
+            connection.invalidate()  # with the session go its lock and its settings
+
+
+def ensure_admin() -> str:
+    """Make the first administrator when there is none; answers the lines that tell it, once."""
+    settings = adapters().settings
+    with services() as s:
+        made = s.accounts.ensure_admin(settings.admin_email or "admin@localhost", settings.admin_password)
+    if made is None:
+        return ""
+    account, password = made
+    if settings.admin_password:
+        return f"The first administrator is {account.email}."
+    return f"The first administrator, shown this once:\nemail={account.email}\npassword={password}"
+
+
+def keep_admin(lines: str, path: Path) -> None:
+    """Keep the generated password where only its owner can read it."""
+    kept = "".join(f"{line}\n" for line in lines.splitlines() if line.startswith(("email=", "password=")))
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(kept)

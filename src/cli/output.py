@@ -1,0 +1,73 @@
+"""How commands speak: a table on a terminal, plain lines in a pipe, JSON when asked; exit code 0, 1 or 2."""
+
+import sys
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any, NoReturn, TypeVar
+
+import click
+import orjson
+
+from src.domain.errors import DomainError
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
+
+
+def domain_errors_as_messages(command: Command) -> Command:
+    """What a DomainError says goes to stderr, and the exit code is 1."""
+
+    @wraps(command)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return command(*args, **kwargs)
+        except DomainError as error:
+            fail(f"{error.title}: {error.detail}" if error.detail != error.title else error.title)
+
+    return guarded  # type: ignore[return-value]  # it is called as the command is
+
+
+def fail(message: str) -> NoReturn:
+    click.echo(message, err=True)
+    sys.exit(1)
+
+
+def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
+    """Rows with the same members."""
+    if as_json:
+        click.echo(orjson.dumps(list(rows), option=orjson.OPT_INDENT_2).decode())
+    elif sys.stdout.isatty():
+        _show_table(rows)
+    else:
+        for row in rows:
+            click.echo("\t".join(_text(value) for value in row.values()))
+
+
+def tell(sentence: str, members: dict[str, Any], *, as_json: bool) -> None:
+    """What was done: a sentence for people, its members for programs."""
+    click.echo(orjson.dumps(members, option=orjson.OPT_INDENT_2).decode() if as_json else sentence)
+
+
+def show_one(members: dict[str, Any], *, as_json: bool) -> None:
+    """One thing, a member a line."""
+    if as_json:
+        click.echo(orjson.dumps(members, option=orjson.OPT_INDENT_2).decode())
+        return
+    for name, value in members.items():
+        click.echo(f"{name}={_text(value)}")
+
+
+def _show_table(rows: Sequence[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*(rows[0].keys() if rows else ["nothing"]))
+    for row in rows:
+        table.add_row(*(_text(value) for value in row.values()))
+    Console().print(table)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    return orjson.dumps(value).decode() if isinstance(value, dict | list) else str(value)

@@ -1,0 +1,117 @@
+"""The one reader of the environment: `Settings.from_env()` gives a frozen value that is passed on."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+SHORTEST_SECRET = 32
+CHOICES = {
+    "registration": ("open", "closed"),
+    "registration_role": ("viewer", "operator"),
+    "log_format": ("auto", "json", "text"),
+}
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
+
+class SettingsError(ValueError):
+    """A setting is missing or makes no sense; the process must not start."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that an operator may set. `.env.example` documents each variable."""
+
+    database_url: str = field(default="", repr=False)  # empty: the embedded PostgreSQL under var/
+    redis_url: str = field(default="", repr=False)  # empty: the embedded Redis under var/
+    jwt_secret: str = field(default="", repr=False)
+    jwt_secret_previous: str = field(default="", repr=False)
+    storage_url: str = "var/files"
+    s3_endpoint_url: str = ""
+    var_dir: Path = Path("var")
+
+    host: str = "127.0.0.1"
+    port: int = 7012
+    web_processes: int = 1
+    web_threads: int = 16
+    worker_processes: int = 2
+    trusted_proxies: int = 0
+    allowed_hosts: tuple[str, ...] = ()
+
+    registration: str = "closed"
+    registration_role: str = "operator"
+    admin_email: str = ""
+    admin_password: str = field(default="", repr=False)
+    access_minutes: int = 10
+    refresh_days: int = 14
+
+    max_upload_bytes: int = 2 * GIB
+    quota_bytes: int = 20 * GIB
+    disk_reserve_bytes: int = 512 * MIB
+    upload_days: int = 365
+    produced_days: int = 30
+    job_days: int = 90
+
+    rate_limits: bool = True
+    rate_limit_default: str = "600 per minute"
+    rate_limit_login: str = "10 per minute"
+    max_queued_jobs: int = 10_000
+    max_queued_jobs_per_owner: int = 1_000
+    max_waiters: int = 8
+
+    lease_seconds: int = 30
+    heartbeat_seconds: int = 10
+    rehint_seconds: int = 30
+
+    log_level: str = "INFO"
+    log_format: str = "auto"
+    log_dir: str = "logs"  # «off»: no log file
+
+    def __post_init__(self) -> None:
+        for name in ("jwt_secret", "jwt_secret_previous"):
+            secret = getattr(self, name)
+            if secret and len(secret.encode()) < SHORTEST_SECRET:
+                raise SettingsError(f"{name.upper()} must have at least {SHORTEST_SECRET} bytes")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise SettingsError(f"{name.upper()} must be {' or '.join(allowed)}")
+        if self.log_level.upper() not in LEVELS:
+            raise SettingsError(f"LOG_LEVEL must be {' or '.join(LEVELS)}")
+
+    @property
+    def is_embedded(self) -> bool:
+        """PostgreSQL comes from a wheel, and with it generous defaults for a single machine."""
+        return not self.database_url
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Self:
+        """Read the environment; names are the fields in capitals, empty values mean the default."""
+        env = os.environ if env is None else env
+        given = {name: env[name.upper()] for name in cls.__dataclass_fields__ if env.get(name.upper())}
+        values: dict[str, Any] = {
+            name: _convert(name, text, cls.__dataclass_fields__[name].type) for name, text in given.items()
+        }
+        values.setdefault("storage_url", str(values.get("var_dir", cls.var_dir) / "files"))
+        if not given.get("database_url"):
+            values.setdefault("registration", "open")
+        return cls(**values)
+
+
+def _convert(name: str, text: str, kind: object) -> object:
+    """One environment text as the type of its field."""
+    if kind is int:
+        if not (text.isascii() and text.isdigit()):
+            raise SettingsError(f"{name.upper()} must be a whole number, not {text!r}")
+        return int(text)
+    if kind is bool:
+        if text.lower() not in ("on", "off", "true", "false", "1", "0"):
+            raise SettingsError(f"{name.upper()} must be on or off, not {text!r}")
+        return text.lower() in ("on", "true", "1")
+    if kind is Path:
+        return Path(text)
+    if kind == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return text

@@ -1,0 +1,177 @@
+"""The engine and the unit of work: the only place that commits or rolls back."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from src.domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+OUTCOME_PATIENCE = 20.0
+READS = ("SELECT", "SHOW")
+READ_OUTCOME = text("SELECT pg_xact_status(CAST(:xid AS xid8))")
+
+
+class DatabaseUnavailable(Unavailable):
+    slug = "database-unavailable"
+    title = "The database does not answer at the moment"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long statements, locks and idle transactions may last, and how many connections there are."""
+
+    name: str
+    statement_ms: int = 5_000
+    lock_ms: int = 2_000
+    idle_ms: int = 15_000
+    pool_size: int = 10
+    pool_wait_s: float = 1.8  # so that a client has its 503 within 2 s
+
+
+WEB = Limits("web")
+WORKER = Limits("worker", statement_ms=600_000, pool_size=1)
+HEARTBEAT = Limits("heartbeat", statement_ms=3_000, pool_size=1)
+SCHEDULER = Limits("scheduler", pool_size=2)
+COMMAND = Limits("command", statement_ms=600_000, lock_ms=10_000, pool_size=2)
+
+
+def make_engine(url: str, limits: Limits) -> Engine:
+    """An engine whose sessions carry their limits, so that nothing waits for ever."""
+    options = {
+        "timezone": "UTC",
+        "statement_timeout": limits.statement_ms,
+        "lock_timeout": limits.lock_ms,
+        "idle_in_transaction_session_timeout": limits.idle_ms,
+        "client_connection_check_interval": 5_000,
+    }
+    engine = create_engine(
+        url,
+        pool_size=limits.pool_size,
+        max_overflow=0,
+        pool_timeout=limits.pool_wait_s,
+        pool_pre_ping=True,
+        pool_recycle=1_800,
+        hide_parameters=True,  # what people send stays out of the logs
+        connect_args={
+            "application_name": f"indicators-{limits.name}",
+            "connect_timeout": 2,
+            "options": " ".join(f"-c {name}={value}" for name, value in options.items()),
+            "keepalives_idle": 30,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+        },
+    )
+    event.listen(engine, "begin", _forget_writes)
+    event.listen(engine, "before_cursor_execute", _note_writes)
+    return engine
+
+
+class Database:
+    """Hands out units of work on an engine, or, in tests, on one connection that is rolled back."""
+
+    def __init__(self, bind: Engine | Connection) -> None:
+        self.bind = bind
+
+    @contextmanager
+    def unit_of_work(self) -> Iterator[Session]:
+        """Commit on success, roll back on any exception; what waits for the commit runs after it."""
+        session = Session(self.bind, expire_on_commit=False, join_transaction_mode="create_savepoint")
+        try:
+            yield session
+            self._commit(session)
+        except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
+            _roll_back(session)
+            raise DatabaseUnavailable(_reason(error), retry_after=2) from error
+        except BaseException:
+            _roll_back(session)
+            raise
+        finally:
+            session.close()
+        for action in session.info.get("after_commit", []):
+            _follow(action)
+
+    def _commit(self, session: Session) -> None:
+        """Commit; when the connection breaks meanwhile, ask the database what became of it."""
+        session.flush()
+        xid = None
+        if session.in_transaction() and session.connection().info.get("wrote"):
+            xid = session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
+        try:
+            session.commit()
+        except (OperationalError, InterfaceError) as error:
+            if xid is None or not error.connection_invalidated or not self._was_committed(xid):
+                raise
+
+    def _was_committed(self, xid: str) -> bool:
+        """Read the outcome back, waiting for a restarting database; still running counts as no answer yet."""
+        deadline = time.monotonic() + OUTCOME_PATIENCE
+        while True:
+            try:
+                with self.bind.engine.connect() as connection:
+                    status = connection.scalar(READ_OUTCOME, {"xid": xid})
+                if status != "in progress":
+                    return bool(status == "committed")
+            except (OperationalError, InterfaceError, PoolTimeout):
+                if time.monotonic() > deadline:
+                    raise
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.2)
+
+    def dispose(self) -> None:
+        """Forget all connections (after a fork: without closing the parent's)."""
+        self.bind.engine.dispose(close=False)
+
+
+def after_commit(session: Session, action: Callable[[], object]) -> None:
+    """Run this when the session's unit of work is committed; never, when it is rolled back."""
+    session.info.setdefault("after_commit", []).append(action)
+
+
+def _roll_back(session: Session) -> None:
+    """A connection that the server has ended is rolled back already, and of no more use."""
+    try:
+        session.rollback()
+    except DBAPIError:
+        session.invalidate()
+
+
+def _follow(action: Callable[[], object]) -> None:
+    """What is committed stays so: whatever fails now is left to the scheduler or to the sweep."""
+    try:
+        action()
+    except Exception:
+        log.exception("committed, but something that was to follow failed")
+
+
+def _forget_writes(connection: Connection) -> None:
+    connection.info["wrote"] = False
+
+
+def _note_writes(connection: Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+    if not statement.lstrip()[:6].upper().startswith(READS):
+        connection.info["wrote"] = True
+
+
+def _reason(error: Exception) -> str:
+    """A sentence for the client; the server's own words stay in the log."""
+    if isinstance(error, PoolTimeout):
+        return "All connections to the database are busy; try again in a moment."
+    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    known = {
+        "57014": "The database took too long for this; try again, or ask for less.",
+        "55P03": "Someone else is changing this just now; try again in a moment.",
+        "53100": "The database has no room left.",
+        "53300": "The database has no connection left; try again in a moment.",
+    }
+    return known.get(state, "The database does not answer at the moment; try again shortly.")

@@ -1,0 +1,67 @@
+"""Who may do what: roles rank, scopes narrow an API key, a policy is what a route asks for."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from src.domain.errors import Forbidden
+
+
+class Role(StrEnum):
+    """Each role may do all that the ones before it may."""
+
+    VIEWER = "viewer"
+    OPERATOR = "operator"
+    ADMIN = "admin"
+
+    def covers(self, needed: "Role") -> bool:
+        ranks = list(Role)
+        return ranks.index(self) >= ranks.index(needed)
+
+
+SCOPES = ("files:read", "files:write", "jobs:read", "jobs:write")
+
+
+class RoleTooLow(Forbidden):
+    slug = "role-too-low"
+    title = "Your role does not allow this"
+
+
+class ScopeMissing(Forbidden):
+    slug = "scope-missing"
+    title = "This API key was not made for that"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who is asking: an account, by a login (family) or by an API key (scopes)."""
+
+    account_id: UUID
+    name: str
+    role: Role
+    family: UUID | None = None
+    key_id: UUID | None = None
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def is_admin(self) -> bool:
+        return self.role is Role.ADMIN
+
+    def may_see(self, owner_id: UUID | None) -> bool:
+        return self.is_admin or owner_id == self.account_id
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a route demands. No role: public. No scope: people only, no API keys."""
+
+    role: Role | None
+    scope: str | None = None
+
+    def check(self, actor: Actor) -> None:
+        """Raise unless this actor meets the policy."""
+        if self.role is not None and not actor.role.covers(self.role):
+            raise RoleTooLow(f"This needs the role {self.role}; yours is {actor.role}.")
+        if actor.key_id is not None and self.scope not in actor.scopes:
+            needed = f"the scope {self.scope}" if self.scope else "a login: API keys cannot do it"
+            raise ScopeMissing(f"This needs {needed}.")

@@ -1,0 +1,1 @@
+"""The table engine: files in, tables and facts about them out. It knows local paths and plain values only."""

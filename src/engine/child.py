@@ -1,0 +1,131 @@
+"""The engine's child process: takes one request on stdin, bounds itself, works, answers on stdout, ends."""
+
+import ctypes
+import errno
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from math import ceil
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from src.domain.errors import DomainError
+from src.engine.heads import read_head
+from src.engine.profile import read_profile
+from src.engine.progress import Progress
+from src.engine.sandbox import EngineDiskFull, as_message, out_of_memory
+from src.engine.tables import read_table
+from src.engine.values import OnProgress, Sandbox
+
+FUNCTIONS: Mapping[str, Callable[[Mapping[str, Any], Path, Sandbox, OnProgress], dict[str, Any]]] = {
+    "head": read_head,
+    "convert": read_table,
+    "profile": read_profile,
+}
+PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+OPEN_FILES = 256
+PROCESSORS = 4
+NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+
+
+def main() -> None:
+    """Answer one request."""
+    sys.excepthook = _complain
+    say = _speaker()
+    request = json.loads(_request())
+    sandbox = Sandbox(**request["sandbox"])
+    _die_with(request["parent"])
+    _bound(sandbox)
+    with Progress(lambda done, total, unit: say({"progress": [done, total, unit]})) as progress:
+        answer = _answer(request, sandbox, progress)
+    say(answer)
+
+
+def _answer(request: Mapping[str, Any], sandbox: Sandbox, on_progress: OnProgress) -> dict[str, Any]:
+    function = FUNCTIONS[request["function"]]
+    try:
+        return {"result": function(request["arguments"], Path(request["folder"]), sandbox, on_progress)}
+    except DomainError as error:
+        return {"error": as_message(error)}
+    except MemoryError:
+        return {"error": as_message(out_of_memory())}
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        return {"error": as_message(EngineDiskFull("Free some disk space, and try again."))}
+
+
+def _complain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Where it broke down and how, without the message: that may quote rows, and this ends up in a log."""
+    del error
+    sys.stderr.write("".join([*traceback.format_tb(trace), kind.__name__, "\n"]))
+
+
+def _speaker() -> Callable[[dict[str, Any]], None]:
+    """Keep stdout for messages; what libraries print goes to stderr."""
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    lock = threading.Lock()
+
+    def say(message: dict[str, Any]) -> None:
+        with lock:
+            view = memoryview(json.dumps(message).encode() + b"\n")
+            while view:
+                view = view[out.write(view) or 0 :]
+
+    return say
+
+
+def _request() -> bytes:
+    """The first line of stdin, read without a buffer that would take the end of the pipe with it."""
+    line = b""
+    while not line.endswith(b"\n"):
+        block = os.read(0, 65_536)
+        if not block:
+            os._exit(0)
+        line += block
+    return line
+
+
+def _die_with(parent: int) -> None:
+    """Never outlive the parent: the kernel sees to it on Linux, the end of stdin everywhere."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(0)
+    threading.Thread(target=_wait_for_end_of_stdin, daemon=True).start()
+
+
+def _wait_for_end_of_stdin() -> None:
+    while os.read(0, 1):
+        pass
+    os._exit(0)
+
+
+def _bound(sandbox: Sandbox) -> None:
+    """Writable memory (DATA) is what is bounded: DuckDB reserves far more addresses (AS) than it uses."""
+    bounds = {
+        resource.RLIMIT_DATA: sandbox.memory,
+        resource.RLIMIT_CPU: ceil(sandbox.seconds * PROCESSORS),
+        resource.RLIMIT_FSIZE: sandbox.disk,
+        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_CORE: 0,
+    }
+    for which, bound in bounds.items():
+        hard = resource.getrlimit(which)[1]
+        limit = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
+        with suppress(ValueError, OSError):  # not every system knows every limit
+            resource.setrlimit(which, (limit, limit))
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # when memory ends, take the child first
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""DuckDB behind a lock: it reads and writes the paths that it is given, and nothing else, within bounds."""
+
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.engine.values import MIB, BrokenFile, Sandbox
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+THREADS = 2
+NO_ROOM = ("No space left", "File too large", "max_temp_directory_size")
+MEMORY_SHARE = 0.4  # of the child's memory; the rest is for Python, libraries and what DuckDB does not count
+
+
+@contextmanager
+def connect(
+    folder: Path,
+    sources: Sequence[Path],
+    sandbox: Sandbox,
+    target: Path | None = None,
+    *,
+    in_order: bool = False,
+) -> "Iterator[DuckDBPyConnection]":
+    """A connection that spills into `folder`, reads `sources`, writes to `target`; its errors become ours."""
+    import duckdb
+
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{int(sandbox.memory * MEMORY_SHARE) // MIB}MiB",
+        "threads": THREADS,
+        "temp_directory": str(folder / "spill"),
+        "max_temp_directory_size": f"{sandbox.disk // MIB}MiB",
+        "autoinstall_known_extensions": "false",
+        "autoload_known_extensions": "false",
+        "allow_community_extensions": "false",
+        "allow_persistent_secrets": "false",
+        "preserve_insertion_order": in_order,
+    }
+    try:
+        with duckdb.connect(":memory:", config=settings) as connection:
+            _lock(connection, [folder, target or folder], sources)
+            yield connection
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryError(str(error)) from error
+    except duckdb.IOException as error:
+        if not any(sign in str(error) for sign in NO_ROOM):
+            raise
+        raise OSError(errno.ENOSPC, "no room for temporary files") from error
+
+
+@contextmanager
+def refusing_damage() -> Iterator[None]:
+    """Around the reading of a file that only DuckDB can read: what it complains of is the file's fault."""
+    import duckdb
+
+    try:
+        yield
+    except (duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException):
+        raise  # our own mistake, not the file's
+    except duckdb.Error as error:
+        raise BrokenFile("The file is damaged, cut short, or written in an unknown way.") from error
+
+
+def quoted(text: object) -> str:
+    """An SQL literal of a text."""
+    return "'" + str(text).replace("'", "''") + "'"
+
+
+def _lock(connection: "DuckDBPyConnection", folders: Sequence[Path], sources: Sequence[Path]) -> None:
+    """The order matters: paths while access is still allowed, access off, and the lock last."""
+    connection.execute("set TimeZone = 'UTC'")
+    connection.execute(f"set allowed_directories = [{', '.join(quoted(f'{folder}/') for folder in folders)}]")
+    connection.execute(f"set allowed_paths = [{', '.join(map(quoted, sources))}]")
+    connection.execute("set enable_external_access = false")
+    connection.execute("set lock_configuration = true")

@@ -1,0 +1,84 @@
+"""Rows out, as CSV or XLSX: streamed, and cells that a spreadsheet would run as a formula made harmless."""
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterable, Iterator
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+CHUNK = 64 * 1024
+ROWS_PER_SHEET = 1_000_000  # a sheet ends at 1,048,576
+
+
+def harmless(value: Any) -> Any:
+    """A text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers."""
+    if isinstance(value, str) and value.startswith(STARTS_FORMULA) and not _is_number(value):
+        return "'" + value
+    return value
+
+
+def csv_lines(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[str]:
+    """CSV with a header, line by line."""
+    yield _csv_line(columns)
+    for row in rows:
+        yield _csv_line(row)
+
+
+def xlsx_file(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[bytes]:
+    """A workbook, written row by row to a temporary file and read back in pieces."""
+    from xlsxwriter import Workbook
+
+    with tempfile.TemporaryFile() as file:
+        workbook = Workbook(
+            file, {"constant_memory": True, "strings_to_formulas": False, "strings_to_urls": False}
+        )
+        bold = workbook.add_format({"bold": True})
+        sheet = _add_sheet(workbook, columns, bold)
+        for count, row in enumerate(rows):
+            if count and count % ROWS_PER_SHEET == 0:
+                sheet = _add_sheet(workbook, columns, bold)
+            for column, value in enumerate(row):
+                _write_cell(sheet, count % ROWS_PER_SHEET + 1, column, value)
+        workbook.close()
+        file.seek(0)
+        while piece := file.read(CHUNK):
+            yield piece
+
+
+def _add_sheet(workbook: Any, columns: list[str], header: Any) -> Any:
+    sheet = workbook.add_worksheet()
+    sheet.write_row(0, 0, columns, header)
+    sheet.freeze_panes(1, 0)
+    return sheet
+
+
+def _csv_line(values: list[Any]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\r\n").writerow([harmless(_plain(value)) for value in values])
+    return line.getvalue()
+
+
+def _write_cell(sheet: Any, row: int, column: int, value: Any) -> None:
+    value = _plain(value)
+    if isinstance(value, bool | int | float):
+        sheet.write(row, column, value)
+    elif value is not None:
+        sheet.write_string(row, column, harmless(str(value)))
+
+
+def _plain(value: Any) -> Any:
+    """Nested values have no cell of their own: they are written as JSON."""
+    if isinstance(value, dict | list):
+        import orjson
+
+        return orjson.dumps(value).decode()
+    return value
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False

@@ -1,0 +1,125 @@
+"""A fast proof that a delimited UTF-8 file is regular: rows of one width, sound quotes, one kind of line end.
+
+A fast parser cannot misread a regular file. What is not regular is read again, record by record.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.engine.values import OnProgress
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Places = NDArray[np.int64]
+    Bytes = NDArray[np.uint8]
+
+BLOCK = 2 * 1024 * 1024
+NEWLINE, RETURN = 10, 13
+
+
+@dataclass(frozen=True)
+class Regular:
+    """What was proven: how wide every record is and how many there are, cut with these marks."""
+
+    width: int
+    records: int
+    delimiter: str
+    quote: str
+
+
+def prove(path: Path, delimiter: str, quote: str, longest: int, on_progress: OnProgress) -> Regular | None:
+    """Look at every byte once; None where anything is out of the ordinary."""
+    proof = _Proof(delimiter, quote, longest)
+    total, done = path.stat().st_size, 0
+    with path.open("rb") as raw:
+        while block := raw.read(BLOCK):
+            if not proof.takes(block):
+                return None
+            done += len(block)
+            on_progress(done, total, "bytes checked")
+    return proof.result()
+
+
+class _Proof:
+    """The state between blocks: what all records so far have in common, and the record begun last."""
+
+    def __init__(self, delimiter: str, quote: str, longest: int) -> None:
+        self._delimiter = ord(delimiter)
+        self._quote = ord(quote)
+        self._longest = longest
+        self._width = 0
+        self._records = 0
+        self._line_end = ""
+        self._rest = b""
+
+    def result(self) -> Regular | None:
+        """Close the last record, which may lack its line end."""
+        if self._rest and (not self.takes((self._line_end or "\n").encode()) or self._rest):
+            return None
+        if not self._records:
+            return None
+        return Regular(self._width, self._records, chr(self._delimiter), chr(self._quote))
+
+    def takes(self, block: bytes) -> bool:
+        """Whether the records that end in this block are regular, and like those before."""
+        import numpy as np
+
+        text = self._rest + block
+        data = np.frombuffer(text, np.uint8)
+        quotes = np.flatnonzero(data == self._quote)
+        ends = _outside(np.flatnonzero(data == NEWLINE), quotes)
+        if not len(ends):
+            self._rest = text
+            return len(text) <= self._longest
+        size = int(ends[-1]) + 1
+        self._rest, data = text[size:], data[:size]
+        quotes = quotes[: np.searchsorted(quotes, size)]
+        return (
+            b"\0" not in text
+            and self._ends_alike(data, quotes, ends)
+            and self._quotes_are_sound(data, quotes)
+            and self._widths_are_even(data, quotes, ends)
+        )
+
+    def _ends_alike(self, data: "Bytes", quotes: "Places", ends: "Places") -> bool:
+        import numpy as np
+
+        returns = _outside(np.flatnonzero(data == RETURN), quotes)
+        if not self._line_end:
+            self._line_end = "\r\n" if len(returns) else "\n"
+        if self._line_end == "\n":
+            return not len(returns)
+        return len(returns) == len(ends) and bool((returns + 1 == ends).all())
+
+    def _quotes_are_sound(self, data: "Bytes", quotes: "Places") -> bool:
+        """Each quote opens a cell, closes one, or is one of a pair inside; else counting would mislead."""
+        opening, closing = quotes[::2], quotes[1::2]
+        before, after = data[opening[opening > 0] - 1], data[closing + 1]
+        starts = (before == self._delimiter) | (before == NEWLINE) | (before == self._quote)
+        stops = (after == self._delimiter) | (after == NEWLINE) | (after == RETURN) | (after == self._quote)
+        return bool(starts.all() and stops.all())
+
+    def _widths_are_even(self, data: "Bytes", quotes: "Places", ends: "Places") -> bool:
+        import numpy as np
+
+        delimiters = _outside(np.flatnonzero(data == self._delimiter), quotes)
+        widths = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
+        lengths = np.diff(ends, prepend=-1) - len(self._line_end)
+        if not self._width:
+            self._width = int(widths[0]) if lengths[0] else 0
+        # a blank line is no row, but in a single column it is an empty cell
+        counted = lengths >= 0 if self._width == 1 else lengths > 0
+        self._records += int(counted.sum())
+        return bool(self._width and (widths[counted] == self._width).all() and lengths.max() <= self._longest)
+
+
+def _outside(places: "Places", quotes: "Places") -> "Places":
+    """The places with an even number of quotes before them."""
+    import numpy as np
+
+    are_outside = np.searchsorted(quotes, places) % 2 == 0 if len(quotes) else slice(None)
+    outside: Places = places[are_outside]
+    return outside

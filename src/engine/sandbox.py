@@ -1,0 +1,199 @@
+"""Work on strangers' files in a child process: bounded, watched, killed when late or unwanted."""
+
+import json
+import logging
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Any, cast
+
+from src.domain.errors import DomainError, FieldError, StorageFull, TooLarge, Unavailable
+from src.engine.values import MIB, OnProgress, Sandbox, ShouldStop
+
+log = logging.getLogger(__name__)
+
+ROOT = Path(__file__).resolve().parents[2]
+SECONDS_BETWEEN_LOOKS = 0.1
+NO_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"ut of memory", b"annot allocate memory")
+
+
+class EngineOutOfMemory(TooLarge):
+    slug = "engine-out-of-memory"
+    title = "Reading the file needs more memory than is allowed"
+
+
+class EngineTimeout(TooLarge):
+    slug = "engine-timeout"
+    title = "Reading the file took too long"
+
+
+class EngineCrashed(Unavailable):
+    slug = "engine-crashed"
+    title = "Reading the file failed"
+
+
+class EngineDiskFull(StorageFull):
+    slug = "engine-disk-full"
+    title = "There is no room for temporary files"
+
+
+class Stopped(Exception):
+    """The work was given up because its caller asked for that."""
+
+
+def ignore_progress(done: int, total: int, unit: str) -> None:
+    """For callers that do not show progress."""
+
+
+def never() -> bool:
+    """For callers that do not change their mind."""
+    return False
+
+
+def out_of_memory() -> EngineOutOfMemory:
+    return EngineOutOfMemory("The file needs more memory than is allowed. Save it as CSV, or split it.")
+
+
+def run_in_child(
+    function: str,
+    arguments: Mapping[str, Any],
+    sandbox: Sandbox,
+    *,
+    work_dir: Path | None = None,
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never,
+) -> dict[str, Any]:
+    """Call one of the functions of `child` in a process of its own, and wait for its answer.
+
+    Its temporary files live in a folder below `work_dir` that is gone afterwards, however it ended.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="engine-", dir=work_dir) as folder,
+        open(Path(folder, "stderr"), "w+b") as complaints,
+        _start(Path(folder), sandbox, complaints) as process,
+    ):
+        deadline = time.monotonic() + sandbox.seconds
+        terms = {"folder": folder, "sandbox": asdict(sandbox), "parent": os.getpid()}
+        try:
+            _send(process, {"function": function, "arguments": arguments, **terms})
+            answer = _listen(process, deadline, on_progress, should_stop)
+            code = process.wait(max(1.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise _too_late() from error
+        finally:
+            process.kill()
+        return _result(answer, code, complaints)
+
+
+def _start(folder: Path, sandbox: Sandbox, complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
+    """A process group of its own: Ctrl-C in a terminal reaches the parent, which then ends the child."""
+    needed = {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "TZ": "UTC",
+        "PYTHONUTF8": "1",
+        "MALLOC_ARENA_MAX": "2",  # memory that is reserved but not used counts as well
+        "OPENBLAS_NUM_THREADS": "1",
+        "ARROW_DEFAULT_MEMORY_POOL": "system",
+    }
+    return subprocess.Popen(
+        [sys.executable, "-m", "src.engine.child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        cwd=ROOT,
+        env={**needed, **sandbox.environment},
+        bufsize=0,
+        start_new_session=True,
+    )
+
+
+def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
+    """The pipe stays open: the child takes its end as the end of its parent."""
+    pipe, rest = cast("IO[bytes]", process.stdin), memoryview(json.dumps(request).encode() + b"\n")
+    with suppress(BrokenPipeError):  # a child that ended already is noticed when it is listened to
+        while rest:
+            rest = rest[pipe.write(rest) :]
+
+
+def _listen(
+    process: "subprocess.Popen[bytes]", deadline: float, on_progress: OnProgress, should_stop: ShouldStop
+) -> dict[str, Any]:
+    """Pass on progress until the child has said all; its last word is the answer."""
+    answer: dict[str, Any] = {}
+    for line in _lines(cast("IO[bytes]", process.stdout).fileno(), deadline, should_stop):
+        answer = json.loads(line)
+        if "progress" in answer:
+            on_progress(*answer["progress"])
+    return answer
+
+
+def _lines(pipe: int, deadline: float, should_stop: ShouldStop) -> Iterator[bytes]:
+    """What the child writes, line by line, looking up at least every tenth of a second."""
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(pipe, selectors.EVENT_READ)
+        while True:
+            if should_stop():
+                raise Stopped
+            if time.monotonic() > deadline:
+                raise _too_late()
+            if not selector.select(SECONDS_BETWEEN_LOOKS):
+                continue
+            block = os.read(pipe, MIB)
+            if not block:
+                return
+            *whole, rest = (rest + block).split(b"\n")
+            yield from whole
+
+
+def _too_late() -> EngineTimeout:
+    return EngineTimeout("Reading the file took longer than is allowed. Split it, or try again later.")
+
+
+def _result(answer: dict[str, Any], code: int, complaints: IO[bytes]) -> dict[str, Any]:
+    if "error" in answer:
+        raise _revived(answer["error"])
+    if "result" in answer and code == 0:
+        result: dict[str, Any] = answer["result"]
+        return result
+    complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - 4_000))
+    last_words = complaints.read()
+    log.error("the engine's child ended with %s: %s", code, last_words.decode(errors="replace"))
+    if code == -signal.SIGXCPU:
+        raise _too_late()
+    if code == -signal.SIGKILL or any(sign in last_words for sign in NO_MEMORY):
+        raise out_of_memory()
+    raise EngineCrashed("The reader broke down on this file. Try again, or save the file anew.")
+
+
+def as_message(error: DomainError) -> dict[str, Any]:
+    """An expected error, as it crosses from child to parent."""
+    return {
+        "slug": error.slug,
+        "detail": error.detail,
+        "errors": [asdict(field) for field in error.errors],
+        "members": error.members,
+    }
+
+
+def _revived(message: Mapping[str, Any]) -> DomainError:
+    """The same error on this side; one that nobody here knows is a breakdown."""
+    kinds = {kind.slug: kind for kind in _family(DomainError)}
+    kind = kinds.get(message["slug"], EngineCrashed)
+    errors = [FieldError(**field) for field in message["errors"]]
+    return kind(message["detail"], errors=errors, **message["members"])
+
+
+def _family(kind: type[DomainError]) -> Iterator[type[DomainError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _family(child)

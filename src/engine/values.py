@@ -1,0 +1,154 @@
+"""What the engine takes and gives: limits, readings, previews, profiles, all frozen and JSON-serialisable.
+
+`dataclasses.asdict` turns each into plain JSON; `from_json` of `Detected` and `Profile` turns it back.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+from src.domain.errors import Invalid
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+Format = Literal["csv", "tsv", "txt", "xlsx", "jsonl", "parquet"]
+Packing = Literal["none", "gzip", "zip"]
+ColumnType = Literal["text", "integer", "decimal", "date", "datetime", "boolean"]
+DateOrder = Literal["ymd", "dmy", "mdy"]
+
+OnProgress = Callable[[int, int, str], None]
+ShouldStop = Callable[[], bool]
+
+
+class BrokenFile(Invalid):
+    slug = "broken-file"
+    title = "The file is damaged or not well formed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """What a child process may use; it is killed at the deadline."""
+
+    seconds: float = 20
+    memory: int = 512 * MIB
+    disk: int = 64 * GIB
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadLimits:
+    """What a file may be before it is refused, and how much of its head detection looks at."""
+
+    head_bytes: int = MIB
+    head_rows: int = 2_000
+    preview_bytes: int = 4 * MIB
+    record_bytes: int = MIB
+    columns: int = 1_000
+    archive_entries: int = 2_000
+    workbook_bytes: int = 300 * MIB
+    unpacked_bytes: int = 300 * MIB
+    ratio: int = 200
+    sandbox: Sandbox = Sandbox()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**{**data, "sandbox": Sandbox(**data["sandbox"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column and how its texts are read. `is_ambiguous`: another mark or order of dates would fit too."""
+
+    name: str
+    type: ColumnType = "text"
+    decimal: str | None = None
+    date_order: DateOrder | None = None
+    is_ambiguous: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detected:
+    """How a file is read. What does not apply to its format is None; `delimiter` None means one column."""
+
+    format: Format
+    packing: Packing
+    media_type: str
+    columns: tuple[Column, ...]
+    has_header: bool = True
+    encoding: str | None = None
+    has_bom: bool = False
+    delimiter: str | None = None
+    quote: str | None = None
+    decimal: str | None = None
+    line_end: str | None = None
+    sheets: tuple[str, ...] = ()
+    sheet: str | None = None
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        columns = tuple(Column(**column) for column in data["columns"])
+        return cls(**{**data, "columns": columns, "sheets": tuple(data["sheets"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """Column names and the first rows, as texts; where the file is ragged, a row is longer than `columns`."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    truncated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Count:
+    """A value and how often it occurs; long values are cut and end in an ellipsis."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """One bar of a histogram: from `low` up to but without `high`; the last one holds its `high` too."""
+
+    low: str
+    high: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnProfile:
+    """Facts about a whole column; numbers are written with a point, dates in ISO 8601, offsets become UTC."""
+
+    name: str
+    type: ColumnType
+    empty: int
+    distinct: int
+    min: str | None = None
+    max: str | None = None
+    mean: str | None = None
+    top: tuple[Count, ...] = ()
+    histogram: tuple[Bin, ...] = ()
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        top = tuple(Count(**count) for count in data["top"])
+        return cls(**{**data, "top": top, "histogram": tuple(Bin(**bar) for bar in data["histogram"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """Facts about a whole file. `detected` is the reading that all of it, not only its head, asks for."""
+
+    detected: Detected
+    rows: int
+    columns: tuple[ColumnProfile, ...]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        columns = tuple(ColumnProfile.from_json(column) for column in data["columns"])
+        return cls(detected=Detected.from_json(data["detected"]), rows=data["rows"], columns=columns)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

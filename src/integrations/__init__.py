@@ -1,0 +1,1 @@
+"""What the platform talks to: the store of files, mail, webhooks, the clock."""

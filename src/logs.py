@@ -1,0 +1,83 @@
+"""Logs: readable on a terminal, JSON lines otherwise, always with the request or job they belong to."""
+
+import logging
+import logging.handlers
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+ROTATE_AT = 20 * 1024 * 1024
+KEPT = 5
+Event = MutableMapping[str, Any]
+
+
+@contextmanager
+def context(**members: Any) -> Iterator[None]:
+    """Every line logged inside carries these members; None is left out."""
+    with structlog.contextvars.bound_contextvars(**{name: v for name, v in members.items() if v is not None}):
+        yield
+
+
+def bind(**members: Any) -> None:
+    """Add members to the context that is open."""
+    structlog.contextvars.bind_contextvars(**members)
+
+
+def current(member: str) -> Any:
+    """What the context says of this, or None."""
+    return structlog.contextvars.get_contextvars().get(member)
+
+
+def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> None:
+    """Send everything that the standard logging gets to stderr and, as JSON, to a rotated file."""
+    is_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
+    console: logging.Handler = logging.StreamHandler(sys.stderr)
+    console.setFormatter(_formatter(structlog.processors.JSONRenderer() if is_json else _terminal()))
+    handlers = [console]
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        file = logging.handlers.RotatingFileHandler(
+            Path(folder, "app.log"), maxBytes=ROTATE_AT, backupCount=KEPT, delay=True
+        )
+        file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
+        handlers.append(file)
+    root = logging.getLogger()
+    root.handlers[:] = handlers
+    root.setLevel(level.upper())
+    for noisy in ("werkzeug", "alembic", "botocore", "aiobotocore", "s3fs", "fsspec", "urllib3"):
+        logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _terminal() -> structlog.dev.ConsoleRenderer:
+    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+
+
+def _formatter(renderer: Any) -> logging.Formatter:
+    is_json = isinstance(renderer, structlog.processors.JSONRenderer)
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[
+            structlog.contextvars.merge_contextvars,
+            structlog.stdlib.add_log_level,
+            structlog.stdlib.add_logger_name,
+            structlog.stdlib.ExtraAdder(),
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+        ],
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            *([structlog.processors.format_exc_info] if is_json else []),
+            _one_line,
+            renderer,
+        ],
+    )
+
+
+def _one_line(_logger: Any, _method: str, event: Event) -> Event:
+    """No text from outside can start a line of its own."""
+    text = event.get("event")
+    if isinstance(text, str):
+        event["event"] = text.replace("\r", "\\r").replace("\n", "\\n")
+    return event

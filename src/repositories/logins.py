@@ -1,0 +1,167 @@
+"""Token families, API keys and the brake on wrong passwords; only the database's clock decides."""
+
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, text, update
+
+from src.domain.errors import NotFound
+from src.domain.paging import Page, PageQuery
+from src.models import Account, ApiKey, LoginThrottle, TokenFamily
+from src.repositories.base import Repository
+
+FREE_TRIES = 5
+LONGEST_BLOCK = 900
+
+COUNT_FAILURE = text("""
+    INSERT INTO login_throttle AS t (login_name, network, failures, updated_at)
+    VALUES (:login_name, :network, 1, clock_timestamp())
+    ON CONFLICT (login_name, network) DO UPDATE SET
+        failures = CASE WHEN t.updated_at < clock_timestamp() - interval '1 day' THEN 1
+            ELSE t.failures + 1 END,
+        updated_at = clock_timestamp(),
+        blocked_until = CASE
+            WHEN t.updated_at >= clock_timestamp() - interval '1 day' AND t.failures + 1 >= :free_tries
+            THEN clock_timestamp()
+                + least(power(2, least(t.failures + 1 - :free_tries, 20)), :longest) * interval '1 second' END
+""")
+
+ROTATE = text("""
+    UPDATE token_family SET previous_jti = current_jti, current_jti = :new,
+        previous_until = clock_timestamp() + interval '10 seconds'
+    WHERE id = :family AND current_jti = :old AND revoked_at IS NULL AND expires_at > clock_timestamp()
+    RETURNING current_jti
+""")
+
+SUCCESSOR = text("""
+    SELECT current_jti FROM token_family
+    WHERE id = :family AND previous_jti = :old AND previous_until > clock_timestamp()
+        AND revoked_at IS NULL AND expires_at > clock_timestamp()
+""")
+
+
+class ApiKeyNotFound(NotFound):
+    slug = "api-key-not-found"
+    title = "There is no such API key, or it is not yours"
+
+
+class LiveLogin(NamedTuple):
+    """Who a good access token stands for."""
+
+    account_id: UUID
+    role: str
+    login_name: str
+
+
+class TokenFamilyRepository(Repository[TokenFamily]):
+    model = TokenFamily
+
+    def find_live(self, family: UUID) -> Account | None:
+        """The account of a login that is neither revoked, expired nor disabled."""
+        found: Account | None = self.session.scalar(_of_live_family(select(Account), family))
+        return found
+
+    def find_caller(self, family: UUID) -> LiveLogin | None:
+        """As `find_live`, but only what each request needs, without the ORM's cost."""
+        columns = select(Account.id, Account.role, func.coalesce(Account.email, Account.username))
+        row = self.session.execute(_of_live_family(columns, family)).one_or_none()
+        return None if row is None else LiveLogin(*row)
+
+    def rotate(self, family: UUID, old: UUID, new: UUID) -> UUID | None:
+        """Put `new` in the place of `old`; a lost answer gets the same successor again for 10 s."""
+        found = self.session.scalar(ROTATE, {"family": family, "old": old, "new": new})
+        if found is None:
+            found = self.session.scalar(SUCCESSOR, {"family": family, "old": old})
+        return UUID(str(found)) if found else None
+
+    def revoke(self, family: UUID, because: str) -> bool:
+        return self._revoke(TokenFamily.id == family, because) > 0
+
+    def revoke_all(self, account_id: UUID, because: str, *, but: UUID | None = None) -> int:
+        """End all logins of an account, but for one if so wished."""
+        condition = TokenFamily.account_id == account_id
+        return self._revoke(condition if but is None else condition & (TokenFamily.id != but), because)
+
+    def _revoke(self, condition: Any, because: str) -> int:
+        statement = (
+            update(TokenFamily)
+            .where(condition, TokenFamily.revoked_at.is_(None))
+            .values(revoked_at=func.clock_timestamp(), revoked_because=because)
+        )
+        return int(self.session.execute(statement).rowcount)  # type: ignore[attr-defined]  # a CursorResult
+
+    def expiry(self, days: int) -> datetime:
+        moment: datetime = self.session.scalars(select(func.clock_timestamp() + timedelta(days=days))).one()
+        return moment
+
+
+class ApiKeyRepository(Repository[ApiKey]):
+    model = ApiKey
+    orderings: ClassVar = {"id": ApiKey.id, "name": ApiKey.name}
+    missing = ApiKeyNotFound
+
+    def get_own(self, id_: UUID, owner_id: UUID | None) -> ApiKey:
+        """The key, when this owner has it; None stands for «anyone's», for admins."""
+        key = self.get(id_)
+        if owner_id is not None and key.account_id != owner_id:
+            raise ApiKeyNotFound
+        return key
+
+    def search(self, query: PageQuery, *, owner_id: UUID | None) -> Page[ApiKey]:
+        return self.page(query, *([ApiKey.account_id == owner_id] if owner_id else []))
+
+    def find_live(self, key_hash: str) -> tuple[ApiKey, Account] | None:
+        """The key and its account, both usable; notes the use at most once a minute."""
+        now = func.clock_timestamp()
+        is_stale = ApiKey.last_used_at.is_(None) | (ApiKey.last_used_at < now - timedelta(minutes=1))
+        row = self.session.execute(
+            select(ApiKey, Account, is_stale)
+            .join(Account, Account.id == ApiKey.account_id)
+            .where(ApiKey.key_hash == key_hash, ApiKey.revoked_at.is_(None), Account.is_disabled.is_(False))
+            .where((ApiKey.expires_at.is_(None)) | (ApiKey.expires_at > now))
+        ).one_or_none()
+        if row is None:
+            return None
+        key, account, note_use = row
+        if note_use:
+            self.session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
+        return key, account
+
+
+class LoginThrottleRepository(Repository[LoginThrottle]):
+    model = LoginThrottle
+
+    def seconds_blocked(self, login_name: str, network: str) -> int:
+        """How long this name may not be tried from this network; 0 when it may."""
+        left = func.extract("epoch", LoginThrottle.blocked_until - func.clock_timestamp())
+        seconds = self.session.scalar(
+            select(func.ceil(func.greatest(left, 0))).where(
+                LoginThrottle.login_name == login_name, LoginThrottle.network == network
+            )
+        )
+        return int(seconds or 0)
+
+    def count_failure(self, login_name: str, network: str) -> None:
+        values = {
+            "login_name": login_name,
+            "network": network,
+            "free_tries": FREE_TRIES,
+            "longest": LONGEST_BLOCK,
+        }
+        self.session.execute(COUNT_FAILURE, values)
+
+    def forget(self, login_name: str, network: str) -> None:
+        row = self.session.get(LoginThrottle, (login_name, network))
+        if row is not None:
+            self.session.delete(row)
+
+
+def _of_live_family(statement: Select[*tuple[Any, ...]], family: UUID) -> Select[*tuple[Any, ...]]:
+    """Narrow a statement over accounts to the one whose login this is, if it is still good."""
+    return statement.join(TokenFamily, TokenFamily.account_id == Account.id).where(
+        TokenFamily.id == family,
+        TokenFamily.revoked_at.is_(None),
+        TokenFamily.expires_at > func.clock_timestamp(),
+        Account.is_disabled.is_(False),
+    )

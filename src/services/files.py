@@ -1,0 +1,99 @@
+"""Files: looked at before they are kept, counted against the quota, deleted with their bytes."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from src.config import Settings
+from src.database import DatabaseUnavailable, after_commit
+from src.domain.files import clean_name
+from src.domain.ids import uuid7
+from src.domain.roles import Actor
+from src.engine.detect import ReadLimits, detect
+from src.engine.preview import Preview, preview
+from src.engine.values import Detected
+from src.integrations.storage import Storage
+from src.integrations.storage_upload import Upload
+from src.models import File
+from src.repositories.accounts import AccountRepository
+from src.repositories.files import FileRepository
+from src.services.audit import AuditTrail
+
+
+class FileService:
+    def __init__(self, session: Session, storage: Storage, settings: Settings) -> None:
+        self.session = session
+        self.files = FileRepository(session)
+        self.accounts = AccountRepository(session)
+        self.audit = AuditTrail(session)
+        self.storage = storage
+        self.settings = settings
+
+    def keep(self, upload: Upload, detected: Detected, *, name: str, actor: Actor) -> File:
+        """Make the row that names a finished upload, and book its bytes in the same transaction."""
+        self.accounts.count_bytes(actor.account_id, upload.size, self.settings.quota_bytes)
+        file = self.files.add(
+            File(
+                id=uuid7(),
+                owner_id=actor.account_id,
+                kind="upload",
+                name=clean_name(name),
+                size=upload.size,
+                sha256=upload.sha256,
+                media_type=detected.media_type,
+                detected=asdict(detected),
+                storage_key=upload.key,
+                expires_at=func.clock_timestamp() + timedelta(days=self.settings.upload_days),
+            )
+        )
+        self.audit.note(actor, "file.uploaded", "file", file.id, size=file.size, sha256=file.sha256)
+        return file
+
+    def delete(self, file: File, actor: Actor | None) -> None:
+        """The row goes first, the bytes after the commit; a crash in between leaves them to the sweep."""
+        self.files.delete(file)
+        self.accounts.count_bytes(file.owner_id, -file.size, self.settings.quota_bytes)
+        self.audit.note(actor, "file.deleted" if actor else "file.expired", "file", file.id, name=file.name)
+        after_commit(self.session, lambda: self.storage.delete(file.storage_key))
+
+    def keep_profile(self, file_id: UUID, profile: dict[str, Any]) -> None:
+        self.files.keep_profile(file_id, profile)
+
+
+def inspect(storage: Storage, upload: Upload, name: str) -> Detected:
+    """Finish an upload and see what it is; what we don't accept leaves nothing behind."""
+    upload.finish()
+    try:
+        with storage.local_path(upload.key) as path:
+            return detect(Path(path), clean_name(name), ReadLimits())
+    except BaseException:
+        storage.delete(upload.key)
+        raise
+
+
+@contextmanager
+def deleted_unless_kept(storage: Storage, upload: Upload) -> Iterator[None]:
+    """Around the unit of work that keeps an upload: if that fails, its bytes go too.
+
+    When the database breaks off, the row may be committed after all: then the sweep decides about the bytes.
+    """
+    try:
+        yield
+    except DatabaseUnavailable:
+        raise
+    except BaseException:
+        storage.delete(upload.key)
+        raise
+
+
+def preview_of(storage: Storage, file: File, rows: int, sheet: str | None) -> Preview:
+    """The first rows of a stored file."""
+    with storage.local_path(file.storage_key) as path:
+        return preview(Path(path), Detected.from_json(file.detected), rows, sheet=sheet)

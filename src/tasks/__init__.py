@@ -1,0 +1,1 @@
+"""Background work: one Celery task, and one handler per job kind."""

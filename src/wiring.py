@@ -1,0 +1,134 @@
+"""The composition root: adapters made once per process, services made once per unit of work."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+
+from flask import current_app
+from sqlalchemy.orm import Session
+
+from src.config import Settings
+from src.database import Database
+from src.integrations.storage import Storage
+from src.queue import HintQueue
+from src.repositories.accounts import AccountRepository
+from src.repositories.audit import AuditRepository
+from src.repositories.files import FileRepository
+from src.repositories.job_leases import JobLeaseRepository
+from src.repositories.jobs import JobRepository
+from src.repositories.logins import ApiKeyRepository, TokenFamilyRepository
+from src.repositories.processes import ProcessRepository
+from src.services.accounts import AccountService
+from src.services.api_keys import ApiKeyService
+from src.services.audit import AuditTrail
+from src.services.files import FileService
+from src.services.housekeeping import HousekeepingService
+from src.services.idempotency import IdempotencyService
+from src.services.jobs import JobService
+from src.services.logins import LoginService
+from src.services.passwords import PasswordHasher
+from src.services.profiles import ProfileService
+
+EXTENSION = "indicators"
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """What a process has of the world outside; tests put their own in."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    hints: HintQueue
+    hasher: PasswordHasher
+
+
+class Services:
+    """Use cases, and beside them the repositories that a view may read from directly."""
+
+    def __init__(self, session: Session, adapters: Adapters) -> None:
+        self.session = session
+        self.adapters = adapters
+
+    @cached_property
+    def accounts(self) -> AccountService:
+        return AccountService(self.session, self.adapters.hasher)
+
+    @cached_property
+    def logins(self) -> LoginService:
+        return LoginService(self.session, self.adapters.hasher, self.adapters.settings.refresh_days)
+
+    @cached_property
+    def api_keys(self) -> ApiKeyService:
+        return ApiKeyService(self.session)
+
+    @cached_property
+    def files(self) -> FileService:
+        return FileService(self.session, self.adapters.storage, self.adapters.settings)
+
+    @cached_property
+    def jobs(self) -> JobService:
+        return JobService(self.session, self.adapters.hints, self.adapters.settings)
+
+    @cached_property
+    def profiles(self) -> ProfileService:
+        return ProfileService(self.session, self.jobs)
+
+    @cached_property
+    def housekeeping(self) -> HousekeepingService:
+        return HousekeepingService(self.session, self.adapters.storage, self.adapters.settings, self.files)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyService:
+        return IdempotencyService(self.session)
+
+    @cached_property
+    def audit(self) -> AuditTrail:
+        return AuditTrail(self.session)
+
+    @cached_property
+    def account_rows(self) -> AccountRepository:
+        return AccountRepository(self.session)
+
+    @cached_property
+    def family_rows(self) -> TokenFamilyRepository:
+        return TokenFamilyRepository(self.session)
+
+    @cached_property
+    def api_key_rows(self) -> ApiKeyRepository:
+        return ApiKeyRepository(self.session)
+
+    @cached_property
+    def file_rows(self) -> FileRepository:
+        return FileRepository(self.session)
+
+    @cached_property
+    def job_rows(self) -> JobRepository:
+        return JobRepository(self.session)
+
+    @cached_property
+    def job_leases(self) -> JobLeaseRepository:
+        return JobLeaseRepository(self.session)
+
+    @cached_property
+    def audit_rows(self) -> AuditRepository:
+        return AuditRepository(self.session)
+
+    @cached_property
+    def process_rows(self) -> ProcessRepository:
+        return ProcessRepository(self.session)
+
+
+def adapters() -> Adapters:
+    """The running application's adapters."""
+    found: Adapters = current_app.extensions[EXTENSION]
+    return found
+
+
+@contextmanager
+def services() -> Iterator[Services]:
+    """One unit of work: commit on success, roll back on any exception."""
+    mine = adapters()
+    with mine.database.unit_of_work() as session:
+        yield Services(session, mine)

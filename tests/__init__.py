@@ -1,0 +1,1 @@
+"""Tests mirror src/; architecture/ holds the house rules, faults/ kills real processes."""

@@ -1,0 +1,36 @@
+"""Things that belong to a caller: a file, a job, an API key."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import update
+
+from src.models import Job
+from src.wiring import services
+from tests.factories.accounts import Caller
+
+CSV = b"id,name,amount\n1,Ana,10.50\n2,Bruno,3.25\n"
+FILES, JOBS, KEYS, ACCOUNTS = "/api/v1/files", "/api/v1/jobs", "/api/v1/api-keys", "/api/v1/accounts"
+
+
+def a_file(caller: Caller, content: bytes = CSV, name: str = "people.csv") -> dict[str, Any]:
+    """An uploaded file."""
+    answer = caller.post(FILES, query_string={"filename": name}, data=content)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json or {})
+
+
+def a_job(owner: Caller | None, state: str = "queued", *, kind: str = "profile", **members: Any) -> UUID:
+    """A job in some state; a running one is held by nobody."""
+    with services() as s:
+        job = s.jobs.enqueue(kind, {"n": 1}, owner_id=owner.id if owner else None)
+        s.session.execute(update(Job).where(Job.id == job.id).values(state=state, **members))
+        return job.id
+
+
+def an_api_key(caller: Caller, *scopes: str, **members: Any) -> dict[str, Any]:
+    """A key with its secret."""
+    body = {"name": "machine", "scopes": list(scopes or ("files:read",))} | members
+    answer = caller.post(KEYS, json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json or {})

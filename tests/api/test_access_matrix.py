@@ -1,0 +1,197 @@
+"""Every route and everyone who should not come in, from the url map: a new route is in it by itself."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from src.api.registration import RESOURCES
+from src.domain.roles import SCOPES, Policy, Role
+from src.wiring import services
+from tests.api.nouns import a_file, a_job, an_api_key
+from tests.factories.accounts import Accounts, Caller
+
+# What an owner has, by the name that it has in the routes.
+OWNED: dict[str, Callable[[Caller], Any]] = {
+    "file_id": lambda caller: a_file(caller)["id"],
+    "job_id": a_job,
+    "key_id": lambda caller: an_api_key(caller)["id"],
+}
+# What only administrators can address: the role protects it.
+ADMINISTERED = frozenset(("account_id",))
+
+
+class Route(NamedTuple):
+    method: str
+    rule: str
+    arguments: tuple[str, ...]
+    policy: Policy
+
+    @property
+    def name(self) -> str:
+        return f"{self.method} {self.rule}"
+
+    def path(self, **values: object) -> str:
+        path = self.rule
+        for argument in self.arguments:
+            path = path.replace(f"<uuid:{argument}>", str(values.get(argument, uuid4())))
+        return path
+
+
+def routes() -> Iterator[Route]:
+    """The routes of the API, from an url map like the application's."""
+    app = Flask("matrix", static_folder=None)
+    for resource in RESOURCES:
+        app.register_blueprint(resource.blp)
+    for rule in app.url_map.iter_rules():
+        yield from (
+            route_of(app, rule, method) for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        )
+
+
+def route_of(app: Flask, rule: Rule, method: str) -> Route:
+    policy: Policy = app.view_functions[rule.endpoint].policy
+    return Route(method, rule.rule, tuple(sorted(rule.arguments)), policy)
+
+
+ALL = list(routes())
+PROTECTED = [route for route in ALL if route.policy.role is not None]
+OF_OWNERS = [route for route in PROTECTED if set(route.arguments) - ADMINISTERED]
+RANKED = [
+    (route, role)
+    for route in PROTECTED
+    for role in Role
+    if route.policy.role and not role.covers(route.policy.role)
+]
+FOR_KEYS = [route for route in PROTECTED if route.policy.scope]
+FOR_PEOPLE = [route for route in PROTECTED if not route.policy.scope]
+
+each = pytest.mark.parametrize
+
+
+def named(route: object) -> str:
+    return route.name if isinstance(route, Route) else str(route)
+
+
+def send(app: Flask, route: Route, path: str | None = None, **headers: str) -> TestResponse:
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return app.test_client().open(path or route.path(), method=route.method, headers=names)
+
+
+def slug(answer: TestResponse) -> str:
+    return str(answer.json["type"]).removeprefix("/problems/")
+
+
+def test_the_matrix_has_all_routes_of_the_api(session_app: Flask) -> None:
+    served = [rule for rule in session_app.url_map.iter_rules() if rule.rule.startswith("/api/")]
+    assert sorted(rule.rule for rule in served) == sorted(route.rule for route in ALL)
+    assert len(ALL) > 25
+
+
+def test_every_argument_of_a_route_is_known_to_the_matrix() -> None:
+    arguments = {argument for route in ALL for argument in route.arguments}
+    assert arguments == OWNED.keys() | ADMINISTERED, "tell the matrix how to make the new noun"
+
+
+def test_only_administrators_address_what_has_no_owner() -> None:
+    routes = [route for route in ALL if set(route.arguments) & ADMINISTERED]
+    assert {route.policy.role for route in routes} == {Role.ADMIN}
+
+
+@each("route", PROTECTED, ids=named)
+def test_without_a_token_it_is_401(client: Any, app: Flask, route: Route) -> None:
+    answer = send(app, route)
+    assert (answer.status_code, slug(answer)) == (401, "not-logged-in")
+
+
+@each("credential", ["Bearer garbage", "Token a.b.c", "Bearer ind_unknown"])
+@each("route", PROTECTED, ids=named)
+def test_with_a_garbage_token_it_is_401(app: Flask, route: Route, credential: str) -> None:
+    answer = send(app, route, Authorization=credential)
+    assert (answer.status_code, slug(answer)) == (
+        401,
+        "bad-api-key" if "ind_" in credential else "bad-token",
+    )
+
+
+@each("route", PROTECTED, ids=named)
+def test_with_a_revoked_token_it_is_401(app: Flask, admin: Caller, route: Route) -> None:
+    with services() as s:
+        s.family_rows.revoke_all(admin.id, "logged out")
+    answer = send(app, route, **admin.headers)
+    assert (answer.status_code, slug(answer)) == (401, "login-ended")
+
+
+@each("route", PROTECTED, ids=named)
+def test_with_a_disabled_account_it_is_401(app: Flask, admin: Caller, route: Route) -> None:
+    with services() as s:
+        s.account_rows.get(admin.id).is_disabled = True
+    answer = send(app, route, **admin.headers)
+    assert (answer.status_code, slug(answer)) == (401, "login-ended")
+
+
+@each("route", FOR_KEYS, ids=named)
+def test_with_a_revoked_key_it_is_401(app: Flask, admin: Caller, route: Route) -> None:
+    key = an_api_key(admin, *SCOPES)
+    admin.delete(f"/api/v1/api-keys/{key['id']}")
+    answer = send(app, route, X_API_Key=key["key"])
+    assert (answer.status_code, slug(answer)) == (401, "bad-api-key")
+
+
+@each(("route", "role"), RANKED, ids=named)
+def test_with_too_low_a_role_it_is_403(app: Flask, accounts: Accounts, route: Route, role: Role) -> None:
+    answer = send(app, route, **accounts.caller(role).headers)
+    assert (answer.status_code, slug(answer)) == (403, "role-too-low")
+
+
+@each("route", OF_OWNERS, ids=named)
+def test_what_belongs_to_another_account_is_404(app: Flask, accounts: Accounts, route: Route) -> None:
+    owner, other = accounts.caller("operator"), accounts.caller("operator")
+    path = route.path(**{argument: OWNED[argument](owner) for argument in route.arguments})
+    answer = send(app, route, path, **other.headers)
+    unknown = send(app, route, **other.headers)
+    assert (answer.status_code, unknown.status_code) == (404, 404)
+    assert told(answer) == told(unknown), "it does not tell whether there is such a thing"
+
+
+@each("route", OF_OWNERS, ids=named)
+def test_what_belongs_to_another_account_is_there_for_administrators(
+    app: Flask, operator: Caller, admin: Caller, route: Route
+) -> None:
+    path = route.path(**{argument: OWNED[argument](operator) for argument in route.arguments})
+    answer = send(app, route, path, **admin.headers)
+    assert answer.status_code < 400 or slug(answer) in ("not-profiled", "job-not-retryable"), answer.text
+
+
+@each("route", FOR_KEYS, ids=named)
+def test_an_api_key_without_the_scope_is_403(app: Flask, admin: Caller, route: Route) -> None:
+    others = [scope for scope in SCOPES if scope != route.policy.scope]
+    answer = send(app, route, X_API_Key=an_api_key(admin, *others)["key"])
+    assert (answer.status_code, slug(answer)) == (403, "scope-missing")
+
+
+@each("route", FOR_PEOPLE, ids=named)
+def test_an_api_key_is_403_where_only_people_may_go(app: Flask, admin: Caller, route: Route) -> None:
+    answer = send(app, route, X_API_Key=an_api_key(admin, *SCOPES)["key"])
+    assert (answer.status_code, slug(answer)) == (403, "scope-missing")
+
+
+@each("route", [route for route in ALL if route.policy.role is None], ids=named)
+def test_a_public_route_does_not_mind_a_bad_token(app: Flask, route: Route) -> None:
+    with_token, without = send(app, route, Authorization="Bearer garbage"), send(app, route)
+    assert told(with_token) == told(without)
+
+
+@each("value", ["abc", "1e99", "0", str(UUID(int=0)) + "0"])
+@each("route", OF_OWNERS, ids=named)
+def test_an_id_that_is_none_is_404(app: Flask, admin: Caller, route: Route, value: str) -> None:
+    path = route.path(**dict.fromkeys(route.arguments, value))
+    assert send(app, route, path, **admin.headers).status_code == 404
+
+
+def told(answer: TestResponse) -> dict[str, Any]:
+    return {name: value for name, value in answer.json.items() if name != "instance"}

@@ -1,0 +1,54 @@
+"""The audit trail: who did what to which object, when, from where."""
+
+from sqlalchemy import text
+
+from src.wiring import Services
+from tests.api.nouns import a_file, a_job
+from tests.factories.accounts import PASSWORD, Caller
+
+AUDIT = "/api/v1/audit"
+
+
+def test_a_line_tells_who_what_which_when_and_from_where(operator: Caller, admin: Caller) -> None:
+    file = a_file(operator)
+    headers = {"X-Request-ID": "delete-my-file-1"}
+    operator.delete(f"/api/v1/files/{file['id']}", headers=headers)
+    line = admin.get(AUDIT, query_string={"action": "file.deleted"}).json["data"][0]
+    assert line["account_id"] == str(operator.id)
+    assert line["account_name"] == operator.email
+    assert (line["object_type"], line["object_id"]) == ("file", file["id"])
+    assert (line["request_id"], line["address"]) == ("delete-my-file-1", "127.0.0.1")
+    assert line["detail"] == {"name": file["name"]}
+
+
+def test_it_is_filtered_by_account_action_and_object(operator: Caller, admin: Caller) -> None:
+    job = a_job(operator)
+    operator.post(f"/api/v1/jobs/{job}/cancel")
+    by_account = admin.get(AUDIT, query_string={"account_id": str(operator.id)}).json["data"]
+    assert [line["action"] for line in by_account] == ["job.cancelled", "login.succeeded", "account.created"]
+    by_object = admin.get(AUDIT, query_string={"object_id": str(job)}).json["data"]
+    assert [line["action"] for line in by_object] == ["job.cancelled"]
+    assert admin.get(AUDIT, query_string={"action": "nothing"}).json["data"] == []
+
+
+def test_logging_in_failing_and_out_are_in_it(operator: Caller, admin: Caller) -> None:
+    client = operator.app.test_client()
+    client.post("/api/v1/auth/login", json={"email": operator.email, "password": "not the password"})
+    client.post("/api/v1/auth/login", json={"email": "nobody@example.org", "password": PASSWORD})
+    client.post("/api/v1/auth/login", json={"email": operator.email, "password": PASSWORD})
+    operator.post("/api/v1/auth/logout")
+    lines = admin.get(AUDIT, query_string={"per_page": 4}).json["data"]
+    assert [(line["action"], line["object_id"]) for line in reversed(lines)] == [
+        ("login.failed", str(operator.id)),
+        ("login.failed", "nobody@example.org"),
+        ("login.succeeded", str(operator.id)),
+        ("login.ended", str(operator.id)),
+    ]
+    assert lines[3]["account_name"] == "system"
+
+
+def test_what_is_rolled_back_leaves_no_line(operator: Caller, services: Services) -> None:
+    count = text("SELECT count(*) FROM audit")
+    before = services.session.scalar(count)
+    operator.post("/api/v1/files", query_string={"filename": "a.csv"}, data=b"")
+    assert services.session.scalar(count) == before

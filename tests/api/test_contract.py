@@ -1,0 +1,78 @@
+"""Generated requests, good and bad, against every operation: the answers keep the document's word."""
+
+import json
+from typing import Any
+
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.api.conftest import Change
+from tests.api.test_access_matrix import OWNED
+from tests.architecture.tree import ROOT
+from tests.factories.accounts import Accounts, Caller
+
+DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
+OPERATIONS = [
+    (method, path)
+    for path, operations in DOCUMENT["paths"].items()
+    for method in operations
+    if method in ("get", "post", "patch", "delete")
+]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
+bounded = settings(
+    derandomize=True,
+    deadline=None,
+    max_examples=12,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture
+def schema(app: Flask, change: Change) -> Any:
+    change(max_waiters=0)
+    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+
+
+@pytest.fixture
+def present(admin: Caller, accounts: Accounts) -> dict[str, str]:
+    """Things that exist, by the names that they have in addresses."""
+    return {name: str(make(admin)) for name, make in OWNED.items()} | {
+        "account_id": str(accounts.caller().id)
+    }
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_as_documented(
+    schema: Any, admin: Caller, present: dict[str, str], method: str, path: str
+) -> None:
+    operation = schema[path][method.upper()]
+    cases = st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in MODES))
+
+    @given(case=cases, is_present=st.booleans())
+    @bounded
+    def check(case: Any, is_present: bool) -> None:
+        if is_present and case.path_parameters:
+            case.path_parameters = {name: present[name] for name in case.path_parameters}
+        answer = case.call(headers=admin.headers)
+        case.validate_response(answer, checks=CHECKS)
+
+    check()

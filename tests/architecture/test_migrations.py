@@ -1,0 +1,115 @@
+"""Migrations: they make what the models say, and they run up, down and up again on a database with data."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from flask import Flask
+from flask_alembic import Alembic
+from sqlalchemy import Column, Engine, MetaData, Table, Text, inspect, text
+
+from src.app import MIGRATIONS
+from src.database import COMMAND, make_engine
+from src.models import Base
+from tests.databases import clone, drop
+
+ID = "'01900000-0000-7000-8000-000000000001'"
+# One row for every table, in the order of their foreign keys.
+ROWS = {
+    "account": f"(id, email, name, role, password_hash, is_disabled, stored_bytes) "
+    f"VALUES ({ID}, 'ana@example.org', 'Ana', 'admin', 'x', false, 3)",
+    "token_family": f"(id, account_id, current_jti, expires_at) VALUES ({ID}, {ID}, {ID}, now())",
+    "api_key": f"(id, account_id, name, prefix, key_hash, scopes) "
+    f"VALUES ({ID}, {ID}, 'k', 'ind_', 'h', '{{a}}')",
+    "login_throttle": "(login_name, network, failures) VALUES ('ana', '127.0.0.0/24', 1)",
+    "file": f"(id, owner_id, kind, name, size, sha256, media_type, detected, storage_key) "
+    f"VALUES ({ID}, {ID}, 'upload', 'a.csv', 3, 'x', 'text/csv', '{{}}', 'files/a')",
+    "job": f"(id, owner_id, kind, args, state, attempts, max_attempts, fence, is_cancel_requested) "
+    f"VALUES ({ID}, {ID}, 'profile', '{{}}', 'queued', 0, 5, 0, false)",
+    "idempotency_key": f"(owner_id, key, fingerprint, expires_at) VALUES ({ID}, 'k', 'f', now())",
+    "process": f"(id, kind, host, pid) VALUES ({ID}, 'worker', 'here', 1)",
+    "audit": "(account_name, action, object_type, object_id, detail) VALUES ('ana', 'a', 'b', 'c', '{}')",
+}
+
+
+@pytest.fixture
+def engine(template: str) -> Iterator[Engine]:
+    """A migrated database of this test's own."""
+    url = clone(template, f"migrations_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}")
+    engine = make_engine(url, COMMAND)
+    yield engine
+    engine.dispose()
+    drop(url)
+
+
+@contextmanager
+def alembic(engine: Engine) -> Iterator[Alembic]:
+    app = Flask("migrations")
+    app.config["ALEMBIC"] = {"script_location": str(MIGRATIONS)}
+    found = Alembic(app, run_mkdir=False, command_name="", metadatas=Base.metadata, engines=engine)
+    with app.app_context():
+        yield found
+
+
+def differences(engine: Engine, metadata: MetaData) -> list[object]:
+    with engine.connect() as connection:
+        found: list[object] = compare_metadata(MigrationContext.configure(connection), metadata)
+    return found
+
+
+def fill(engine: Engine) -> None:
+    """A row in every table that is there and empty."""
+    with engine.begin() as connection:
+        for table in set(inspect(connection).get_table_names()) - {"alembic_version"}:
+            assert table in ROWS, f"give {table} a row to migrate"
+        for table, row in ROWS.items():
+            if connection.scalar(text(f"SELECT to_regclass('{table}') IS NOT NULL")):
+                connection.execute(text(f"INSERT INTO {table} {row} ON CONFLICT DO NOTHING"))
+
+
+def test_models_equal_migrations(engine: Engine) -> None:
+    assert differences(engine, Base.metadata) == []
+
+
+def test_a_planted_difference_between_models_and_migrations_is_found(engine: Engine) -> None:
+    planted = MetaData(naming_convention=Base.metadata.naming_convention)
+    for table in Base.metadata.tables.values():
+        table.to_metadata(planted)
+    Table("account", planted, Column("planted", Text), extend_existing=True)
+    assert len(differences(engine, planted)) == 1
+
+
+def test_every_migration_runs_up_down_and_up_on_a_database_with_data(engine: Engine) -> None:
+    with alembic(engine) as migrations:
+        revisions = [script.revision for script in migrations.script_directory.walk_revisions()]
+        fill(engine)
+        for revision in revisions:
+            before = str(migrations.script_directory.get_revision(revision).down_revision or "base")
+            migrations.downgrade(before)
+            fill(engine)
+            migrations.upgrade(revision)
+            fill(engine)
+            migrations.downgrade(before)
+        migrations.upgrade("heads")
+    assert differences(engine, Base.metadata) == []
+
+
+def test_going_down_to_nothing_leaves_nothing(engine: Engine) -> None:
+    with alembic(engine) as migrations:
+        migrations.downgrade("base")
+    with engine.connect() as connection:
+        assert set(inspect(connection).get_table_names()) <= {"alembic_version"}
+        functions = connection.scalar(
+            text("SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace")
+        )
+        assert functions == 0
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET action = 'x'", "DELETE FROM audit", "TRUNCATE audit"])
+def test_the_audit_trail_cannot_be_changed(engine: Engine, change: str) -> None:
+    fill(engine)
+    with engine.connect() as connection, pytest.raises(Exception, match="append-only"):
+        connection.execute(text(change))

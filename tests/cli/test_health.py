@@ -1,0 +1,45 @@
+"""flask health and flask openapi-document."""
+
+import json
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from flask.testing import FlaskClient
+
+from src.domain.ids import uuid7
+from src.wiring import services
+from tests.cli.conftest import Run
+
+Json = Callable[..., Any]
+
+
+def beat(kind: str, host: str) -> None:
+    with services() as s:
+        s.process_rows.beat(uuid7(), kind, host, os.getpid())
+
+
+def test_without_a_worker_it_is_not_healthy(run: Run) -> None:
+    assert "worker=0" in run("health", code=1).stdout
+
+
+def test_with_worker_and_scheduler_it_is(run: Run, run_json: Json) -> None:
+    beat("worker", "here")
+    beat("scheduler", "there")
+    run("health")
+    assert run_json("health")["worker"] == 1
+
+
+def test_a_container_asks_only_for_its_own(run: Run) -> None:
+    beat("worker", "elsewhere")
+    run("health", "worker", code=1)
+    beat("worker", socket.gethostname())
+    run("health", "worker")
+
+
+def test_the_document_is_what_the_service_serves(run: Run, tmp_path: Path, client: FlaskClient) -> None:
+    target = tmp_path / "openapi.json"
+    run("openapi-document", str(target))
+    assert json.loads(target.read_text()) == client.get("/openapi.json").json

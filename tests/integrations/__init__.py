@@ -1,0 +1,1 @@
+"""Stores and the clock, against the real thing."""

@@ -1,0 +1,149 @@
+"""A TCP proxy for tests: it forwards, goes silent as a network that drops packets, or cuts at a chosen word."""
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qs, urlsplit
+
+PIECE = 64 * 1024
+
+
+class Proxy:
+    """Listens on a free port of 127.0.0.1 and forwards to a TCP address or to the path of a socket."""
+
+    def __init__(self, target: tuple[str, int] | str) -> None:
+        self.target = target
+        self.is_silent = threading.Event()
+        self.connections = 0
+        self._cut: tuple[bytes, str] | None = None
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._sockets: list[socket.socket] = []
+        self._lock = threading.Lock()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def cut_at(self, word: bytes, how: str) -> None:
+        """Once a client sends this word: «before» it arrives, «after» its effect but before the answer,
+        or «unnoticed»: only the client loses its connection, the server goes on waiting."""
+        self._cut = (word, how)
+
+    def silence(self) -> None:
+        """From now on nothing gets through and nobody is told, as when packets are dropped."""
+        self.is_silent.set()
+
+    def resume(self) -> None:
+        """New connections work again; those that lost something meanwhile are broken."""
+        with self._lock:
+            silent, self._sockets = self._sockets, []
+        self.is_silent.clear()
+        for one in silent:
+            _close(one)
+
+    def cut_all(self) -> None:
+        """Break every connection."""
+        with self._lock:
+            for one in self._sockets:
+                _close(one)
+            self._sockets.clear()
+
+    def close(self) -> None:
+        _close(self._listener)
+        self.cut_all()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            server = self._reach_target()
+            if server is None:
+                _close(client)
+                continue
+            with self._lock:
+                self._sockets += [client, server]
+            is_lost = threading.Event()
+            for work in (self._forward_requests, self._forward_answers):
+                threading.Thread(target=work, args=(client, server, is_lost), daemon=True).start()
+
+    def _reach_target(self) -> socket.socket | None:
+        kind = socket.AF_UNIX if isinstance(self.target, str) else socket.AF_INET
+        server = socket.socket(kind)
+        try:
+            server.connect(self.target)
+        except OSError:
+            server.close()
+            return None
+        return server
+
+    def _forward_requests(
+        self, client: socket.socket, server: socket.socket, is_lost: threading.Event
+    ) -> None:
+        def pass_on(data: bytes) -> bool:
+            word, how = self._cut or (None, "")
+            if word is None or word not in data:
+                server.sendall(data)
+                return True
+            self._cut = None
+            is_lost.set()
+            if how == "after":
+                server.sendall(data)  # whoever forwards the answer cuts when it comes
+                return True
+            _close(client)
+            if how == "before":
+                _close(server)
+            return False
+
+        self._pump(client, pass_on, server)
+
+    def _forward_answers(
+        self, client: socket.socket, server: socket.socket, is_lost: threading.Event
+    ) -> None:
+        def pass_on(data: bytes) -> bool:
+            if is_lost.is_set():
+                _close(client)
+                _close(server)
+                return False
+            client.sendall(data)
+            return True
+
+        self._pump(server, pass_on, client)
+
+    def _pump(self, source: socket.socket, pass_on: Callable[[bytes], bool], other: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(PIECE):
+                if not self.is_silent.is_set() and not pass_on(data):
+                    return
+        if not self.is_silent.is_set():
+            _close(other)
+
+
+def through(proxy: Proxy, database_url: str) -> str:
+    """The same database, reached through the proxy."""
+    parts = urlsplit(database_url)
+    return parts._replace(netloc=f"{parts.username}@127.0.0.1:{proxy.port}", query="").geturl()
+
+
+def socket_of(database_url: str) -> str:
+    """The path of the socket on which an embedded PostgreSQL listens."""
+    query = parse_qs(urlsplit(database_url).query)
+    return f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}"
+
+
+def _close(one: socket.socket) -> None:
+    """Wake up whoever waits on it, and close."""
+    with suppress(OSError):
+        one.shutdown(socket.SHUT_RDWR)
+    one.close()

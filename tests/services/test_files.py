@@ -1,0 +1,77 @@
+"""Keeping and deleting files: row, bytes and quota go together."""
+
+from dataclasses import replace
+
+import pytest
+
+from src.domain.roles import Actor
+from src.integrations.storage_faults import MissingContent
+from src.repositories.accounts import QuotaExceeded
+from src.repositories.files import FileNotFound
+from src.wiring import EXTENSION, adapters, services
+from tests.committing import Workshop
+from tests.factories.files import TABLE
+
+
+@pytest.fixture
+def owner(workshop: Workshop) -> Actor:
+    return workshop.files.owner()
+
+
+def stored_bytes(owner: Actor) -> int:
+    with services() as s:
+        return s.account_rows.get(owner.account_id).stored_bytes
+
+
+def test_a_kept_file_counts_against_the_quota_and_a_deleted_one_no_longer(
+    workshop: Workshop, owner: Actor
+) -> None:
+    first, _ = workshop.files.add(owner), workshop.files.add(owner)
+    assert stored_bytes(owner) == 2 * len(TABLE)
+    with services() as s:
+        s.files.delete(s.file_rows.get(first.id), owner)
+    assert stored_bytes(owner) == len(TABLE)
+
+
+def test_bytes_go_after_the_commit_and_stay_when_it_is_rolled_back(workshop: Workshop, owner: Actor) -> None:
+    file = workshop.files.add(owner)
+    with pytest.raises(KeyError), services() as s:
+        s.files.delete(s.file_rows.get(file.id), owner)
+        raise KeyError
+    assert adapters().storage.size(file.storage_key) == len(TABLE)
+    assert stored_bytes(owner) == len(TABLE)
+    with services() as s:
+        s.files.delete(s.file_rows.get(file.id), owner)
+        assert adapters().storage.size(file.storage_key) == len(TABLE)
+    with pytest.raises(MissingContent):
+        adapters().storage.size(file.storage_key)
+
+
+def test_of_twins_that_delete_the_same_file_one_gives_the_room_back(workshop: Workshop, owner: Actor) -> None:
+    file, _ = workshop.files.add(owner), workshop.files.add(owner)
+
+    def delete(_: int) -> str:
+        try:
+            with services() as s:
+                s.files.delete(s.file_rows.get(file.id), owner)
+        except FileNotFound:
+            return "gone"
+        return "deleted"
+
+    assert sorted(workshop.together(delete, 4)) == ["deleted", "gone", "gone", "gone"]
+    assert stored_bytes(owner) == len(TABLE)
+
+
+def test_twins_cannot_both_take_the_last_room(workshop: Workshop, owner: Actor) -> None:
+    settings = replace(workshop.settings, quota_bytes=len(TABLE) * 3 // 2)
+    workshop.app.extensions[EXTENSION] = replace(workshop.adapters, settings=settings)
+
+    def keep(_: int) -> str:
+        try:
+            workshop.files.add(owner)
+        except QuotaExceeded:
+            return "refused"
+        return "kept"
+
+    assert sorted(workshop.together(keep, 4)) == ["kept", "refused", "refused", "refused"]
+    assert stored_bytes(owner) == len(TABLE)

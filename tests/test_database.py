@@ -1,0 +1,281 @@
+"""The unit of work: commit, roll back, what follows a commit, and what becomes of a database in trouble."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from src.database import (
+    COMMAND,
+    SCHEDULER,
+    WORKER,
+    Database,
+    DatabaseUnavailable,
+    Limits,
+    after_commit,
+    make_engine,
+)
+from src.domain.errors import Conflict
+from tests.committing import Workshop, own_settings, workshop
+from tests.proxy import Proxy, socket_of, through
+
+__all__ = ["own_settings", "workshop"]
+
+ADD = text("INSERT INTO login_throttle (login_name, network, failures) VALUES (:name, 'here', 1)")
+COUNT = text("SELECT count(*) FROM login_throttle WHERE login_name = :name")
+
+
+def add(database: Database, name: str = "row") -> None:
+    with database.unit_of_work() as session:
+        session.execute(ADD, {"name": name})
+
+
+def count(database: Database, name: str = "row") -> int:
+    with database.unit_of_work() as session:
+        return session.scalars(COUNT, {"name": name}).one()
+
+
+class TestUnitOfWork:
+    def test_what_it_wrote_is_seen_by_others_afterwards_and_not_before(self, workshop: Workshop) -> None:
+        other = workshop.another_database()
+        with workshop.database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            assert count(other) == 0
+        assert count(other) == 1
+
+    @pytest.mark.parametrize("error", [Conflict("no"), KeyError("k"), KeyboardInterrupt()])
+    def test_any_exception_rolls_it_back_and_passes_through(
+        self, workshop: Workshop, error: BaseException
+    ) -> None:
+        with pytest.raises(type(error)) as caught, workshop.database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            raise error
+        assert caught.value is error
+        assert count(workshop.database) == 0
+
+    def test_what_waits_for_the_commit_runs_after_it_in_order(self, workshop: Workshop) -> None:
+        other, seen = workshop.another_database(), []
+        with workshop.database.unit_of_work() as session:
+            after_commit(session, lambda: seen.append(("first", count(other))))
+            after_commit(session, lambda: seen.append(("second", count(other))))
+            session.execute(ADD, {"name": "row"})
+            assert seen == []
+        assert seen == [("first", 1), ("second", 1)]
+
+    def test_what_waits_for_the_commit_is_dropped_when_it_is_rolled_back(self, workshop: Workshop) -> None:
+        seen: list[str] = []
+        with pytest.raises(Conflict), workshop.database.unit_of_work() as session:
+            after_commit(session, lambda: seen.append("never"))
+            raise Conflict
+        assert seen == []
+
+    def test_what_fails_after_the_commit_is_logged_and_holds_up_nothing(
+        self, workshop: Workshop, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        seen: list[str] = []
+
+        def fail() -> None:
+            raise OSError("the store is away")
+
+        with caplog.at_level(logging.ERROR), workshop.database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            after_commit(session, fail)
+            after_commit(session, lambda: seen.append("second"))
+        assert seen == ["second"]
+        assert count(workshop.database) == 1
+        assert "was to follow failed" in caplog.text
+
+    @pytest.mark.parametrize("limits", [COMMAND, SCHEDULER, WORKER], ids=lambda limits: limits.name)
+    def test_every_session_carries_its_limits(self, workshop: Workshop, limits: Limits) -> None:
+        with workshop.another_database(limits).unit_of_work() as session:
+            named = "statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout"
+            asked = text("SELECT name, setting::int FROM pg_settings WHERE name = ANY(:names)")
+            found = {row.name: row.setting for row in session.execute(asked, {"names": list(named)})}
+        assert found == dict(zip(named, (limits.statement_ms, limits.lock_ms, limits.idle_ms), strict=True))
+
+
+class TestTrouble:
+    """Each kind of trouble is a DatabaseUnavailable that says when to try again."""
+
+    def test_a_statement_that_takes_too_long(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", statement_ms=50))
+        with self.unavailable("took too long"), database.unit_of_work() as session:
+            session.execute(text("SELECT pg_sleep(20)"))
+
+    def test_a_lock_that_someone_else_holds(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", lock_ms=50))
+        with workshop.database.unit_of_work() as holder:
+            holder.execute(text("LOCK TABLE login_throttle"))
+            with self.unavailable("Someone else is changing this"):
+                add(database)
+
+    def test_all_connections_of_the_process_busy(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", pool_size=1, pool_wait_s=0.05))
+        with database.unit_of_work() as holder:
+            holder.execute(text("SELECT 1"))
+            with self.unavailable("connections to the database are busy"):
+                add(database)
+        add(database)
+
+    def test_the_server_out_of_connections(self, workshop: Workshop) -> None:
+        database = workshop.another_database()
+        with workshop.database.bind.engine.begin() as connection:
+            name = connection.scalar(text("SELECT current_database()"))
+            connection.execute(text(f'ALTER DATABASE "{name}" CONNECTION LIMIT 1'))
+        with workshop.database.unit_of_work() as holder:
+            holder.execute(text("SELECT 1"))
+            with self.unavailable("does not answer"):
+                add(database)
+
+    def test_a_session_that_was_ended_from_outside(self, workshop: Workshop) -> None:
+        database = workshop.another_database()
+        with self.unavailable("does not answer"), database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            self.end_session(workshop, session)
+            session.execute(ADD, {"name": "another"})
+        assert count(database) == 0
+
+    def test_a_session_that_was_ended_just_before_its_commit(self, workshop: Workshop) -> None:
+        database = workshop.another_database()
+        with self.unavailable("does not answer"), database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            self.end_session(workshop, session)
+        assert count(database) == 0
+
+    def test_a_pooled_session_that_was_ended_is_replaced_before_it_is_used(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", pool_size=1))
+        with database.unit_of_work() as session:
+            pid = session.scalar(text("SELECT pg_backend_pid()"))
+        with workshop.database.unit_of_work() as session:
+            session.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+        add(database)
+        assert count(database) == 1
+
+    def test_a_transaction_that_was_left_idle(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", idle_ms=50))
+        with self.unavailable("does not answer"), database.unit_of_work() as session:
+            pid = session.scalar(text("SELECT pg_backend_pid()"))
+            session.execute(ADD, {"name": "row"})
+            self.await_end_of(workshop, pid)
+        assert count(database) == 0
+
+    def test_an_error_in_a_transaction_that_was_ended_passes_through(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", idle_ms=50, pool_size=1))
+
+        def fail_late() -> None:
+            with database.unit_of_work() as session:
+                pid = session.scalar(text("SELECT pg_backend_pid()"))
+                self.await_end_of(workshop, pid)
+                raise Conflict("no")
+
+        with pytest.raises(Conflict):
+            fail_late()
+        add(database)
+
+    def test_a_server_that_is_not_there(self) -> None:
+        database = Database(make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", Limits("t")))
+        with self.unavailable("does not answer"):
+            add(database)
+
+    def unavailable(self, sentence: str) -> AbstractContextManager[pytest.ExceptionInfo[DatabaseUnavailable]]:
+        def says_when(error: DatabaseUnavailable) -> bool:
+            return sentence in error.detail and error.retry_after == 2
+
+        return pytest.RaisesExc(DatabaseUnavailable, check=says_when)
+
+    def end_session(self, workshop: Workshop, session: Session) -> None:
+        pid = session.scalar(text("SELECT pg_backend_pid()"))
+        with workshop.database.unit_of_work() as other:
+            other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+    def await_end_of(self, workshop: Workshop, pid: int | None) -> None:
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            with workshop.database.unit_of_work() as session:
+                if (
+                    session.scalar(text("SELECT 1 FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid})
+                    is None
+                ):
+                    return
+
+
+class TestUnknownOutcomeOfACommit:
+    """The connection breaks while the COMMIT is under way: the outcome is read back, never guessed."""
+
+    @pytest.fixture
+    def proxy(self, workshop: Workshop) -> Iterator[Proxy]:
+        with Proxy(socket_of(workshop.settings.database_url)) as proxy:
+            yield proxy
+
+    @pytest.fixture
+    def behind(self, workshop: Workshop, proxy: Proxy) -> Iterator[Callable[[Limits], Database]]:
+        made: list[Database] = []
+
+        def make(limits: Limits) -> Database:
+            made.append(Database(make_engine(through(proxy, workshop.settings.database_url), limits)))
+            add(made[-1], "before")  # so that a connection is there
+            return made[-1]
+
+        yield make
+        for database in made:
+            database.bind.engine.dispose()
+
+    @pytest.mark.parametrize("limits", [Limits("t"), WORKER], ids=["ten connections", "one connection"])
+    def test_an_answer_that_was_lost_is_found_to_be_a_success(
+        self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database], limits: Limits
+    ) -> None:
+        database, seen = behind(limits), []
+        proxy.cut_at(b"COMMIT\0", "after")
+        with database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            after_commit(session, lambda: seen.append("hint"))
+        assert seen == ["hint"]
+        assert count(workshop.database) == 1
+
+    @pytest.mark.parametrize("limits", [Limits("t"), WORKER], ids=["ten connections", "one connection"])
+    def test_a_commit_that_never_arrived_is_found_to_be_a_failure(
+        self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database], limits: Limits
+    ) -> None:
+        database, seen = behind(limits), []
+        proxy.cut_at(b"COMMIT\0", "before")
+        with pytest.raises(DatabaseUnavailable), database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            after_commit(session, lambda: seen.append("hint"))
+        assert seen == []
+        assert count(workshop.database) == 0
+
+    def test_a_transaction_that_still_runs_is_no_answer_yet(
+        self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database]
+    ) -> None:
+        database = behind(Limits("t", idle_ms=600))
+        proxy.cut_at(b"COMMIT\0", "unnoticed")
+        with pytest.raises(DatabaseUnavailable), database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+        with workshop.database.unit_of_work() as session:
+            still_open = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+            assert session.scalars(still_open).one() == 0
+        assert count(workshop.database) == 0
+
+    def test_when_the_database_stays_away_the_patience_ends(
+        self, proxy: Proxy, behind: Callable[[Limits], Database], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("src.database.OUTCOME_PATIENCE", 0.5)
+        database = behind(Limits("t", pool_wait_s=0.1))
+        proxy.cut_at(b"COMMIT\0", "after")
+        with pytest.raises(DatabaseUnavailable), database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            proxy.target = "/nowhere"
+
+    def test_the_outcome_of_a_transaction_that_only_read_is_not_asked_for(
+        self, proxy: Proxy, behind: Callable[[Limits], Database]
+    ) -> None:
+        database = behind(Limits("t"))
+        before = proxy.connections
+        proxy.cut_at(b"COMMIT\0", "after")
+        with pytest.raises(DatabaseUnavailable), database.unit_of_work() as session:
+            session.execute(text("SELECT 1"))
+        assert proxy.connections == before

@@ -1,0 +1,147 @@
+"""Logs: one line an event, JSON where no terminal is, with the request or job that it belongs to."""
+
+import io
+import json
+import logging
+import logging.handlers
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from src import logs
+
+log = logging.getLogger("tests.logs")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def logging_as_before() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in root.handlers:
+        if handler not in handlers:
+            handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.contextvars.clear_contextvars()
+
+
+Configure = Callable[..., io.StringIO]
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
+    """Configure the logging with a stderr of the test's own; the same one each time."""
+    stderr = io.StringIO()
+
+    def apply(stream: io.StringIO = stderr, **options: str) -> io.StringIO:
+        monkeypatch.setattr(sys, "stderr", stream)
+        logs.configure(**options)
+        return stream
+
+    return apply
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_without_a_terminal_each_event_is_a_json_line(configure: Configure) -> None:
+    stderr = configure()
+    log.info("something %s", "happened", extra={"rows": 3})
+    (line,) = lines(stderr.getvalue())
+    assert {name: line[name] for name in ("event", "level", "logger", "rows")} == {
+        "event": "something happened",
+        "level": "info",
+        "logger": "tests.logs",
+        "rows": 3,
+    }
+    assert line["time"].endswith("Z")
+
+
+@pytest.mark.parametrize(("style", "is_json"), [("auto", False), ("text", False), ("json", True)])
+def test_on_a_terminal_it_is_readable_unless_json_is_wanted(
+    configure: Configure, style: str, is_json: bool
+) -> None:
+    stream = configure(Terminal(), style=style)
+    log.info("something happened")
+    assert "something happened" in stream.getvalue()
+    assert stream.getvalue().startswith("{") == is_json
+
+
+def test_lines_carry_the_context_they_are_logged_in(configure: Configure) -> None:
+    stderr = configure()
+    with logs.context(job_id="j1", request_id=None):
+        logs.bind(account="a1")
+        assert logs.current("job_id") == "j1"
+        log.info("inside")
+    log.info("outside")
+    inside, outside = lines(stderr.getvalue())
+    assert (inside["job_id"], inside["account"]) == ("j1", "a1")
+    assert "request_id" not in inside
+    assert "job_id" not in outside
+    assert logs.current("job_id") is None
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_no_text_from_outside_starts_a_line_of_its_own(configure: Configure, style: str) -> None:
+    stderr = configure(style=style)
+    log.warning("name %s", "x\r\n2026-01-01 level=error forged\n")
+    (line,) = stderr.getvalue().splitlines()
+    assert "forged" in line
+
+
+def test_an_error_comes_with_its_trace_in_the_same_line(configure: Configure) -> None:
+    stderr = configure()
+    try:
+        int("no number")
+    except ValueError:
+        log.exception("it failed")
+    (line,) = lines(stderr.getvalue())
+    assert "ValueError: invalid literal" in line["exception"]
+
+
+def test_the_level_holds_and_noisy_libraries_are_quieter(configure: Configure) -> None:
+    stderr = configure(level="info")
+    log.debug("too fine")
+    logging.getLogger("werkzeug").info("too much")
+    logging.getLogger("werkzeug").warning("worth knowing")
+    assert [line["event"] for line in lines(stderr.getvalue())] == ["worth knowing"]
+    stderr = configure(level="ERROR")
+    logging.getLogger("werkzeug").warning("not any more")
+    assert len(lines(stderr.getvalue())) == 1
+
+
+def test_a_folder_gets_the_same_as_json_and_is_made(configure: Configure, tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "yet"
+    configure(style="text", folder=str(folder))
+    log.info("kept")
+    assert [line["event"] for line in lines((folder / "app.log").read_text())] == ["kept"]
+
+
+def test_the_file_is_rotated_and_old_ones_go(tmp_path: Path, configure: Configure) -> None:
+    configure(folder=str(tmp_path))
+    (file,) = [
+        one for one in logging.getLogger().handlers if isinstance(one, logging.handlers.RotatingFileHandler)
+    ]
+    assert (file.maxBytes, file.backupCount) == (logs.ROTATE_AT, logs.KEPT)
+    file.maxBytes = 1_000
+    for number in range(200):
+        log.info("line %s", number)
+    assert len(list(tmp_path.iterdir())) == 1 + logs.KEPT
+
+
+def test_configured_twice_lines_are_not_doubled(configure: Configure) -> None:
+    stderr = configure()
+    stderr = configure()
+    log.info("once")
+    assert len(lines(stderr.getvalue())) == 1
