@@ -48,6 +48,7 @@ insomnia: openapi ## write docs/insomnia_workspace.yaml from docs/openapi.json
 	@exec $(PY) -m scripts.insomnia_workspace docs/openapi.json docs/insomnia_workspace.yaml
 
 lock: ## pin requirements.txt and requirements-dev.txt with hashes, for the images
+	@scripts/bootstrap dev
 	@scripts/lock
 
 clean: ## remove .venv, caches and reports; data (var/) stays

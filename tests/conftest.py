@@ -78,7 +78,7 @@ def session_app(settings: Settings) -> Iterator[Flask]:
 @pytest.fixture
 def connection(settings: Settings) -> Iterator[Connection]:
     """A connection whose outer transaction is rolled back; commits in between are savepoints."""
-    engine = make_engine(settings.database_url, COMMAND)
+    engine = make_engine(settings.database_url, replace(COMMAND, idle_ms=0))  # a test may think for long
     with engine.connect() as connection:
         transaction = connection.begin()
         yield connection

@@ -1,5 +1,7 @@
 """Databases for tests: one is migrated, the others are cloned from it, which takes a tenth of a second."""
 
+import time
+
 import psycopg
 from flask import Flask
 from flask_alembic import Alembic
@@ -52,4 +54,13 @@ def drop(url: str) -> None:
 def _administer(url: str, statement: str, *names: str) -> None:
     server = make_url(url).set(database="postgres").render_as_string(hide_password=False)
     with psycopg.connect(libpq(server), autocommit=True) as connection:
-        connection.execute(sql.SQL(statement).format(*(sql.Identifier(name) for name in names)))
+        command = sql.SQL(statement).format(*(sql.Identifier(name) for name in names))
+        latest = time.monotonic() + 30
+        while True:
+            try:
+                connection.execute(command)
+                return
+            except psycopg.errors.InsufficientPrivilege:  # the server's own vacuum is at work in the database
+                if time.monotonic() > latest:
+                    raise
+                time.sleep(0.2)

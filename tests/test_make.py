@@ -99,11 +99,8 @@ def test_pip_is_enough(project: Path, tmp_path: Path) -> None:
     assert "uv" not in (project / ".venv" / "pyvenv.cfg").read_text().split()
 
 
-@pytest.mark.skipif(shutil.which("uv") is None, reason="there is no uv on this machine")
 def test_uv_is_enough(project: Path, tmp_path: Path) -> None:
-    found = shutil.which("uv")
-    assert found
-    path = tools_only(tmp_path / "bin", uv=Path(found), python3=Path(sys.base_prefix) / "bin" / "python3")
+    path = tools_only(tmp_path / "bin", uv=Path(sys.executable).with_name("uv"), python3=Path(sys.base_prefix) / "bin" / "python3")
     done = bootstrap(project, PATH=path)
     assert done.returncode == 0, done.stderr
     assert "uv" in (project / ".venv" / "pyvenv.cfg").read_text().split()

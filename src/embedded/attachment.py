@@ -13,6 +13,7 @@ from src.embedded.control import FAILED, READY, STARTING, Control, EmbeddedError
 PROJECT = Path(__file__).resolve().parents[2]
 START_SECONDS = 300.0  # the first start creates the database, one after a crash replays its log
 LOG_BYTES = 5 * 1024 * 1024
+_left_to_others: list[subprocess.Popen[bytes]] = []  # keepers of ours that outlive our hold on them
 
 
 class Attachment:
@@ -112,5 +113,7 @@ class Attachment:
                 if try_lock(probe, fcntl.LOCK_EX):
                     fcntl.flock(probe, fcntl.LOCK_UN)  # nobody uses it: the keeper will see that in a moment
                 elif try_lock(probe, fcntl.LOCK_SH):
+                    if self._keeper:
+                        _left_to_others.append(self._keeper)
                     return
                 time.sleep(0.05)

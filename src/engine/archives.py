@@ -113,7 +113,7 @@ def open_gzip(path: Path, limits: ReadLimits) -> BinaryIO:
 def open_entry(path: Path, entry: zipfile.ZipInfo, meter: Meter) -> BinaryIO:
     """The unpacked content of one entry; it must have the size and checksum that the directory declares."""
     raw = path.open("rb")
-    raw.seek(entry.header_offset)
+    raw.seek(max(0, entry.header_offset))  # a damaged directory may point to a place before the start
     header = raw.read(30)
     if len(header) < 30 or not header.startswith(ZIP_MAGICS[0]):
         raw.close()

@@ -1,4 +1,4 @@
-"""How far a piece of work is, told twice a second from a thread of its own."""
+"""How far a piece of work is: told twice a second from a thread of its own, and when a new part begins."""
 
 import threading
 from types import TracebackType
@@ -28,9 +28,13 @@ class Progress:
     ) -> None:
         self._is_over.set()
         self._thread.join()
+        self._emit(*self._state)
 
     def __call__(self, done: int, total: int, unit: str) -> None:
+        is_new = unit != self._state[2]
         self._state = (done, total, unit)
+        if is_new:
+            self._emit(*self._state)
 
     def _tell(self) -> None:
         while not self._is_over.wait(self._seconds):

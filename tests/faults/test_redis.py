@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections import Counter
+from typing import cast
 from uuid import UUID
 
 from sqlalchemy import text
@@ -38,7 +39,9 @@ def test_6_redis_is_emptied_with_two_hundred_jobs_queued(
     live.start_scheduler()
     owners = [live.workshop.jobs.owner() for _ in range(4)]
     jobs = [live.workshop.jobs.add(kind="wait", owner_id=rng.choice(owners)).id for _ in range(200)]
-    eventually("some hints wait in Redis", lambda: live.redis.client.llen("jobs") >= 8, within=20)
+    eventually(
+        "some hints wait in Redis", lambda: cast("int", live.redis.client.llen("jobs")) >= 8, within=20
+    )
     lost = [job.id for job in live.jobs() if job.kind == "wait" and job.hinted_at is not None]
     assert lost
     live.redis.client.flushall()

@@ -269,7 +269,8 @@ class TestHeartbeat:
         def handler(run: JobRun) -> Outcome:
             first = workshop.jobs.read(job.id).lease_until
             assert first is not None
-            for _ in range(2000):
+            latest = time.monotonic() + 60
+            while time.monotonic() < latest:
                 run.check()
                 renewed = workshop.jobs.read(job.id).lease_until
                 assert renewed is not None
@@ -286,7 +287,8 @@ class TestHeartbeat:
 
         def handler(run: JobRun) -> Outcome:
             run.progress(1, None, "rows")
-            for _ in range(2000):
+            latest = time.monotonic() + 60
+            while time.monotonic() < latest:
                 progress = workshop.jobs.read(job.id).progress
                 if progress is not None:
                     return Outcome({"seen": progress["done"]})
