@@ -30,7 +30,7 @@ def large() -> bytes:
     block = "".join(
         f"{n},name {rng.random()},{rng.random() * 1e6:.2f},2026-0{n % 9 + 1}-11\n" for n in range(20_000)
     )
-    return b"id,name,amount,day\n" + block.encode() * 40
+    return b"id,name,amount,day\n" + block.encode() * 100
 
 
 @pytest.fixture
