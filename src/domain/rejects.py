@@ -1,0 +1,43 @@
+"""Why a row is not loaded: stable codes, and a sentence for each that a clerk can act on."""
+
+from dataclasses import dataclass
+
+WHOLE_ROW = ""  # the column of a fault that concerns the row as a whole
+
+MESSAGES = {
+    "wrong_column_count": "This row has more or fewer columns than the header. Check delimiters and quotes.",
+    "broken_quotes": "A quote is never closed, or text follows a closing quote. Double it or remove it.",
+    "invalid_encoding": "This row holds bytes that are no text in the file's encoding. Save it as UTF-8.",
+    "giant_line": "This row is longer than is allowed.",
+    "missing": "This value is required, and empty.",
+    "too_long": "This value is longer than is allowed here.",
+    "control_character": "This value holds a character that no text has, such as NUL. Remove it.",
+    "not_a_number": "This is not a number.",
+    "too_many_decimals": "This number has more decimals than are kept here.",
+    "out_of_range": "This value is outside of what is allowed here.",
+    "not_a_date": "This is not a date that exists, written as the other dates of the file.",
+    "not_an_email": "This is not an e-mail address.",
+    "unknown_choice": "This is none of the values allowed here.",
+    "not_a_code": "This must be a code of three letters.",
+    "wrong_sign": "The sign of this number does not fit the type of the row.",
+    "duplicate": "This key stands on an earlier line of the file already.",
+    "already_there": "This key is in the table already.",
+    "unknown_client": "There is no client of this id. Import the client first, or correct the id.",
+    "email_taken": "Another client has this e-mail address already.",
+    "refused": "The database refused this row.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """One fault of a row: the line that it starts on, the column, a code, and the value that stands there."""
+
+    line: int
+    column: str
+    code: str
+    value: str = ""
+    detail: str = ""
+
+    @property
+    def message(self) -> str:
+        return f"{MESSAGES[self.code]} {self.detail}".rstrip()
