@@ -72,6 +72,7 @@ class Dataset:
     key_column: str | None = None  # its column
     unique: Mapping[str, str] | None = None  # other fields that no two rows share, with their reject codes
     order_by: str | None = None  # rows are written in this order, which is that of an index
+    time_zone: str | None = None  # of times without an offset; None: the one of the business
     default_mode: Mode = "insert"
     modes: tuple[Mode, ...] = ("insert", "upsert")
     rules: tuple[SignRule, ...] = ()
@@ -206,6 +207,7 @@ TRANSACTIONS = Dataset(
     key="transaction_id",
     key_column="transaction_id",
     order_by="transaction_date",
+    time_zone="UTC",
     modes=("insert",),
     fields=(
         Field(

@@ -32,6 +32,7 @@ SETTINGS = {
 }
 FIRST_SQL = f"""CREATE ROLE {addresses.ROLE} LOGIN CREATEDB;
 CREATE DATABASE {addresses.DATABASE} OWNER {addresses.ROLE};
+GRANT SET ON PARAMETER session_replication_role TO {addresses.ROLE};
 """
 
 

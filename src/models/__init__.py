@@ -1,22 +1,34 @@
 """Imports every model, so that the metadata is complete."""
 
 from src.models.accounts import Account, ApiKey, LoginThrottle, TokenFamily
+from src.models.atendimentos import Angel, Atendimento, Polo
 from src.models.audit import AuditEntry
 from src.models.base import Base
+from src.models.clients import Client
 from src.models.files import File
 from src.models.idempotency import IdempotencyKey
+from src.models.imports import Import, ImportChange
 from src.models.jobs import Job
 from src.models.processes import Process
+from src.models.transactions import Transaction, TransactionKey
 
 __all__ = [
     "Account",
+    "Angel",
     "ApiKey",
+    "Atendimento",
     "AuditEntry",
     "Base",
+    "Client",
     "File",
     "IdempotencyKey",
+    "Import",
+    "ImportChange",
     "Job",
     "LoginThrottle",
+    "Polo",
     "Process",
     "TokenFamily",
+    "Transaction",
+    "TransactionKey",
 ]

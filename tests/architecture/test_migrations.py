@@ -31,6 +31,17 @@ ROWS = {
     f"VALUES ({ID}, {ID}, 'profile', '{{}}', 'queued', 0, 5, 0, false)",
     "idempotency_key": f"(owner_id, key, fingerprint, expires_at) VALUES ({ID}, 'k', 'f', now())",
     "process": f"(id, kind, host, pid) VALUES ({ID}, 'worker', 'here', 1)",
+    "angel": "(name) VALUES ('Rita')",
+    "polo": "(name) VALUES ('Centro')",
+    "client": "(external_id, email) VALUES ('7', 'rui@example.org')",
+    "atendimento": "(client_id, angel_id, polo_id, data_limite) VALUES (1, 1, 1, '2021-06-30 15:30')",
+    "transaction": "(transaction_id, client_id, transaction_type, transaction_date, currency, amount) "
+    "VALUES ('t1', 1, 'buy', '2021-06-30 15:30+00', 'EUR', 10)",
+    "transaction_key": "VALUES ('t2')",
+    "import": f"(id, owner_id, dataset, file_name, fingerprint, detected, mapping, options, mode, on_error, "
+    f"is_dry_run, rows_read, inserted, updated, unchanged, duplicate, rejected, report) VALUES ({ID}, {ID}, "
+    f"'clients', 'a.csv', 'f', '{{}}', '{{}}', '{{}}', 'insert', 'skip_rows', false, 0, 0, 0, 0, 0, 0, '{{}}')",
+    "import_change": f"(import_id, row_id, version, before) VALUES ({ID}, 1, 2, '{{}}')",
     "audit": "(account_name, action, object_type, object_id, detail) VALUES ('ana', 'a', 'b', 'c', '{}')",
 }
 
@@ -66,8 +77,9 @@ def fill(engine: Engine) -> None:
         for table in set(inspect(connection).get_table_names()) - {"alembic_version"}:
             assert table in ROWS, f"give {table} a row to migrate"
         for table, row in ROWS.items():
-            if connection.scalar(text(f"SELECT to_regclass('{table}') IS NOT NULL")):
-                connection.execute(text(f"INSERT INTO {table} {row} ON CONFLICT DO NOTHING"))
+            is_there = connection.scalar(text(f"SELECT to_regclass('{table}') IS NOT NULL"))
+            if is_there and connection.scalar(text(f"SELECT NOT EXISTS (SELECT FROM {table})")):
+                connection.execute(text(f"INSERT INTO {table} {row}"))
 
 
 def test_models_equal_migrations(engine: Engine) -> None:
