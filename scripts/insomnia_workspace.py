@@ -40,6 +40,14 @@ EXAMPLES: Json = {
     "name": "Ana Souza",
     "refresh": "{{ _.refresh }}",
     "scopes": ["files:read", "files:write"],
+    "id_cliente": 7,
+    "id_atendimento": 700,
+    "angel": "Rita",
+    "polo": "Centro",
+    "data_limite": "2021-06-30 15:30",
+    "data_de_atendimento": "2021-06-30 14:00",
+    "date_order": "ymd",
+    "status": "DONE",
 }
 LOGIN = {"email": "{{ _.email }}", "password": "{{ _.password }}"}
 
@@ -144,8 +152,10 @@ def _request(operation: Operation, openapi: Json, place: int) -> Json:
 def _body(operation: Operation, openapi: Json) -> Json:
     content = operation.doc.get("requestBody", {}).get("content", {})
     if "multipart/form-data" in content:
-        part = {"name": "file", "type": "file", "fileName": ""}
-        return {"mimeType": "multipart/form-data", "params": [part]}
+        schema = _resolve(content["multipart/form-data"]["schema"], openapi)
+        files = [name for name, one in schema["properties"].items() if one.get("format") == "binary"]
+        parts = [{"name": name, "type": "file", "fileName": ""} for name in sorted(files)]
+        return {"mimeType": "multipart/form-data", "params": parts}
     if "application/json" not in content:
         return {}
     example = _example(content["application/json"]["schema"], openapi)

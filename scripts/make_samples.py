@@ -1,4 +1,4 @@
-"""Writes samples/: two small files as they come out of real offices, ugly on purpose and always the same."""
+"""Writes samples/: small files as they come out of real offices, ugly on purpose, always the same."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 SAMPLES = Path(__file__).resolve().parents[1] / "samples"
 SEED = 20210630
-VISITS, TRANSACTIONS = 200, 300
+VISITS, TRANSACTIONS, CLIENTS = 200, 300, 80
 Item = TypeVar("Item")
 
 VISIT_HEADER = (
@@ -47,6 +47,17 @@ TRANSACTION_HEADER = (
     "currency",
     "amount",
 )
+CLIENT_HEADER = ("client_id", "name", "email", "date_of_birth", "country", "account_balance")
+FIRST_NAMES = ("Ana", "Bruno", "Carla", "Davi", "Elisa", "João", "Lúcia", "Rui")
+LAST_NAMES = ("Souza", "Lima", "Nunes", "Rocha", "Prado", "Araújo", "Sá")
+COUNTRIES = ("Brasil", "Brasil", "Portugal", "Angola", "")
+CLIENT_FAULTS = {
+    11: (2, "invalid-email"),
+    29: (3, "invalid-date"),
+    44: (5, "invalid-balance"),
+    52: (1, ""),
+    66: (0, ""),
+}
 CURRENCIES = ("BRL", "BRL", "BRL", "USD", "EUR", "brl")
 TRANSACTION_FAULTS = {
     37: (3, "invalid-date"),
@@ -84,6 +95,26 @@ def transactions() -> bytes:
     dice = Dice(SEED)
     rows = (_transaction(number, dice) for number in range(TRANSACTIONS))
     return _csv(TRANSACTION_HEADER, _with_faults(rows, TRANSACTION_FAULTS)).encode()
+
+
+def clients() -> bytes:
+    """Commas, UTF-8, ids that begin with zeros."""
+    dice = Dice(SEED)
+    rows = (_client(number, dice) for number in range(CLIENTS))
+    return _csv(CLIENT_HEADER, _with_faults(rows, CLIENT_FAULTS)).encode()
+
+
+def _client(number: int, dice: Dice) -> list[str]:
+    name = f"{dice.pick(FIRST_NAMES)} {dice.pick(LAST_NAMES)}"
+    born = datetime(1950, 1, 1) + timedelta(days=dice.below(18_000))  # noqa: DTZ001  a day of birth
+    return [
+        f"{number + 1:04}",
+        name,
+        f"Client.{number + 1}@example.com",
+        f"{born:%Y-%m-%d}",
+        dice.pick(COUNTRIES),
+        f"{dice.below(1_000_000) / 100:.2f}",
+    ]
 
 
 def _visit(number: int, dice: Dice) -> list[str]:
@@ -139,6 +170,7 @@ def main() -> None:
     SAMPLES.mkdir(exist_ok=True)
     (SAMPLES / "atendimentos.csv").write_bytes(visits())
     (SAMPLES / "transactions.csv").write_bytes(transactions())
+    (SAMPLES / "clients.csv").write_bytes(clients())
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ from flask_alembic import Alembic
 from src import logs
 from src.api import registration
 from src.cli import registration as commands
+from src.cli.output import settings_errors_as_messages
 from src.config import Settings, SettingsError
 from src.database import COMMAND, WEB, Database, Limits, make_engine
 from src.embedded import resolve
 from src.integrations.storage import open_storage
 from src.models import Base
+from src.models.base import is_compared
 from src.queue import HintQueue
 from src.services.passwords import PasswordHasher
+from src.services.reading import Readers
 from src.wiring import EXTENSION, Adapters
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
@@ -24,15 +27,21 @@ def create_app(
     settings: Settings | None = None, adapters: Adapters | None = None, *, limits: Limits = COMMAND
 ) -> Flask:
     """The application, as the environment says; PostgreSQL and Redis are embedded when no URL is set."""
-    settings = resolve(settings or Settings.from_env()) if adapters is None else adapters.settings
-    if not settings.jwt_secret:
-        raise SettingsError("JWT_SECRET is not set: make one with «openssl rand -hex 32», or run «make env».")
-    logs.configure(
-        level=settings.log_level,
-        style=settings.log_format,
-        folder="" if settings.log_dir == "off" else settings.log_dir,
-    )
-    adapters = adapters or make_adapters(settings, limits)
+    with settings_errors_as_messages():
+        settings = resolve(settings or Settings.from_env()) if adapters is None else adapters.settings
+        if not settings.jwt_secret:
+            raise SettingsError(
+                "JWT_SECRET is not set: make one with «openssl rand -hex 32», or run «make env»."
+            )
+        logs.configure(
+            level=settings.log_level,
+            style=settings.log_format,
+            folder="" if settings.log_dir == "off" else settings.log_dir,
+        )
+        return _assembled(settings, adapters or make_adapters(settings, limits))
+
+
+def _assembled(settings: Settings, adapters: Adapters) -> Flask:
     app = Flask("indicators", static_folder=None)
     app.extensions[EXTENSION] = adapters
     _add_migrations(app, adapters)
@@ -58,13 +67,18 @@ def make_adapters(settings: Settings, limits: Limits) -> Adapters:
         ),
         hints=HintQueue(settings.redis_url),
         hasher=PasswordHasher(),
+        readers=Readers(settings),
     )
 
 
 def _add_migrations(app: Flask, adapters: Adapters) -> None:
     """flask-alembic, with our folder and our engine; the heads are read once, for the readiness check."""
     app.config["ALEMBIC"] = {"script_location": str(MIGRATIONS)}
-    app.config["ALEMBIC_CONTEXT"] = {"compare_type": True, "compare_server_default": False}
+    app.config["ALEMBIC_CONTEXT"] = {
+        "compare_type": True,
+        "compare_server_default": False,
+        "include_object": is_compared,
+    }
     alembic = Alembic(
         metadatas=Base.metadata, engines=adapters.database.bind.engine, run_mkdir=False, command_name=""
     )
@@ -76,5 +90,4 @@ def _add_migrations(app: Flask, adapters: Adapters) -> None:
 if __name__ == "__main__":
     from src.cli.processes import up
 
-    with create_app().app_context():
-        up()
+    up()

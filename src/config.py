@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from zoneinfo import ZoneInfo
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
@@ -48,6 +49,8 @@ class Settings:
     access_minutes: int = 10
     refresh_days: int = 14
 
+    business_time_zone: str = "America/Sao_Paulo"  # of dates and times without an offset
+
     max_upload_bytes: int = 2 * GIB
     quota_bytes: int = 20 * GIB
     disk_reserve_bytes: int = 512 * MIB
@@ -58,9 +61,11 @@ class Settings:
     rate_limits: bool = True
     rate_limit_default: str = "600 per minute"
     rate_limit_login: str = "10 per minute"
+    rate_limit_clients: str = "10 per minute"
     max_queued_jobs: int = 10_000
     max_queued_jobs_per_owner: int = 1_000
     max_waiters: int = 8
+    max_readers: int = 2
 
     lease_seconds: int = 30
     heartbeat_seconds: int = 10
@@ -78,8 +83,14 @@ class Settings:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name.upper()} must be {' or '.join(allowed)}")
+        if self.max_readers < 1:
+            raise SettingsError("MAX_READERS must be at least 1")
         if self.log_level.upper() not in LEVELS:
             raise SettingsError(f"LOG_LEVEL must be {' or '.join(LEVELS)}")
+        try:
+            ZoneInfo(self.business_time_zone)
+        except (KeyError, ValueError, OSError) as error:
+            raise SettingsError("BUSINESS_TIME_ZONE must be a time zone, as America/Sao_Paulo") from error
 
     @property
     def is_embedded(self) -> bool:

@@ -38,7 +38,7 @@ class Limits:
 
 
 WEB = Limits("web")
-WORKER = Limits("worker", statement_ms=600_000, pool_size=1)
+WORKER = Limits("worker", statement_ms=600_000, pool_size=2)  # a job's, and what it commits ahead
 HEARTBEAT = Limits("heartbeat", statement_ms=3_000, pool_size=1)
 SCHEDULER = Limits("scheduler", pool_size=2)
 COMMAND = Limits("command", statement_ms=600_000, lock_ms=10_000, pool_size=2)

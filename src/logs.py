@@ -1,10 +1,12 @@
 """Logs: readable on a terminal, JSON lines otherwise, always with the request or job they belong to."""
 
+import fcntl
 import logging
 import logging.handlers
+import os
 import sys
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,37 @@ import structlog
 ROTATE_AT = 20 * 1024 * 1024
 KEPT = 5
 Event = MutableMapping[str, Any]
+
+
+class SharedFile(logging.handlers.WatchedFileHandler):
+    """A file that several processes write to. Who finds it full rotates it, alone; all others follow."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError):  # a file that can't be rotated grows
+            if self._is_full():
+                self._rotate()
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def _is_full(self) -> bool:
+        with suppress(FileNotFoundError):
+            return Path(self.baseFilename).stat().st_size >= ROTATE_AT
+        return False
+
+    def _rotate(self) -> None:
+        """Under a lock on the folder, which the kernel drops when its holder dies; if it is still needed."""
+        folder = os.open(Path(self.baseFilename).parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if self._is_full():
+                for number in range(KEPT - 1, 0, -1):
+                    with suppress(FileNotFoundError):
+                        os.replace(f"{self.baseFilename}.{number}", f"{self.baseFilename}.{number + 1}")
+                os.replace(self.baseFilename, f"{self.baseFilename}.1")
+        finally:
+            os.close(folder)
 
 
 @contextmanager
@@ -40,9 +73,7 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
     handlers = [console]
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(
-            Path(folder, "app.log"), maxBytes=ROTATE_AT, backupCount=KEPT, delay=True
-        )
+        file = SharedFile(Path(folder, "app.log"), delay=True)
         file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
         handlers.append(file)
     root = logging.getLogger()

@@ -54,6 +54,7 @@ class Scheduler:
     def _plan(self) -> None:
         if time.monotonic() >= self._next_plan:
             plan_housekeeping()
+            plan_refreshes()
             self._next_plan = time.monotonic() + PLAN_EVERY
 
     def _hint(self) -> None:
@@ -104,6 +105,12 @@ def plan_housekeeping() -> None:
     with services() as s:
         if not s.job_rows.has_since(housekeeping.KIND, "1 day"):
             s.jobs.enqueue(housekeeping.KIND, {}, owner_id=None)
+
+
+def plan_refreshes() -> None:
+    """Refreshes that were asked for while the queue was full get their jobs now."""
+    with services() as s:
+        s.views.enqueue_jobless()
 
 
 def hint(settings: Settings, depth: int, *, is_anew: bool = False) -> None:

@@ -13,22 +13,36 @@ from src.database import Database
 from src.integrations.storage import Storage
 from src.queue import HintQueue
 from src.repositories.accounts import AccountRepository
+from src.repositories.atendimentos import AngelRepository, AtendimentoRepository, PoloRepository
 from src.repositories.audit import AuditRepository
+from src.repositories.clients import ClientRepository
 from src.repositories.files import FileRepository
+from src.repositories.imports import ImportRepository
+from src.repositories.indicators import IndicatorRepository
 from src.repositories.job_leases import JobLeaseRepository
 from src.repositories.jobs import JobRepository
 from src.repositories.logins import ApiKeyRepository, TokenFamilyRepository
 from src.repositories.processes import ProcessRepository
+from src.repositories.transactions import TransactionRepository
+from src.repositories.views import ViewRefreshRepository
 from src.services.accounts import AccountService
 from src.services.api_keys import ApiKeyService
+from src.services.atendimentos import AtendimentoService
 from src.services.audit import AuditTrail
+from src.services.clients import ClientService
+from src.services.etl import EtlService
 from src.services.files import FileService
 from src.services.housekeeping import HousekeepingService
 from src.services.idempotency import IdempotencyService
+from src.services.imports import ImportService
+from src.services.indicators import IndicatorService
 from src.services.jobs import JobService
+from src.services.loading import LoadingService
 from src.services.logins import LoginService
 from src.services.passwords import PasswordHasher
 from src.services.profiles import ProfileService
+from src.services.reading import Readers
+from src.services.views import ViewService
 
 EXTENSION = "indicators"
 
@@ -42,6 +56,7 @@ class Adapters:
     storage: Storage
     hints: HintQueue
     hasher: PasswordHasher
+    readers: Readers
 
 
 class Services:
@@ -74,6 +89,66 @@ class Services:
     @cached_property
     def profiles(self) -> ProfileService:
         return ProfileService(self.session, self.jobs)
+
+    @cached_property
+    def imports(self) -> ImportService:
+        return ImportService(self.session, self.jobs)
+
+    @cached_property
+    def loading(self) -> LoadingService:
+        return LoadingService(self.session, self.adapters.database)
+
+    @cached_property
+    def import_rows(self) -> ImportRepository:
+        return ImportRepository(self.session)
+
+    @cached_property
+    def clients(self) -> ClientService:
+        return ClientService(self.session)
+
+    @cached_property
+    def client_rows(self) -> ClientRepository:
+        return ClientRepository(self.session)
+
+    @cached_property
+    def transaction_rows(self) -> TransactionRepository:
+        return TransactionRepository(self.session)
+
+    @cached_property
+    def views(self) -> ViewService:
+        return ViewService(self.session, self.jobs)
+
+    @cached_property
+    def etl(self) -> EtlService:
+        return EtlService(self.session, self.jobs, self.imports, self.views)
+
+    @cached_property
+    def view_rows(self) -> ViewRefreshRepository:
+        return ViewRefreshRepository(self.session)
+
+    @cached_property
+    def atendimentos(self) -> AtendimentoService:
+        return AtendimentoService(self.session)
+
+    @cached_property
+    def atendimento_rows(self) -> AtendimentoRepository:
+        return AtendimentoRepository(self.session)
+
+    @cached_property
+    def indicators(self) -> IndicatorService:
+        return IndicatorService(self.session, self.adapters.settings.business_time_zone)
+
+    @cached_property
+    def indicator_rows(self) -> IndicatorRepository:
+        return IndicatorRepository(self.session)
+
+    @cached_property
+    def angel_rows(self) -> AngelRepository:
+        return AngelRepository(self.session)
+
+    @cached_property
+    def polo_rows(self) -> PoloRepository:
+        return PoloRepository(self.session)
 
     @cached_property
     def housekeeping(self) -> HousekeepingService:

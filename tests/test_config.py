@@ -66,6 +66,7 @@ def test_an_empty_value_means_the_default() -> None:
     [
         ("PORT", "http"),
         ("PORT", "-1"),
+        ("MAX_READERS", "0"),
         ("PORT", "70 12"),
         ("PORT", "²"),
         ("WEB_THREADS", "1.5"),

@@ -496,6 +496,7 @@ def test_a_server_left_over_by_a_killed_keeper_is_ended_before_the_next_starts(
     stranger = subprocess.Popen(["/bin/sleep", "600"], cwd="/")
     if is_stubborn:
         before.send_signal(signal.SIGSTOP)
+        os.waitpid(before.pid, os.WUNTRACED)  # of two signals that wait, the smaller number would come first
     try:
         reaper = Thread(target=before.wait)
         reaper.start()

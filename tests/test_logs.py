@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-import logging.handlers
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +14,7 @@ import structlog
 
 from src import logs
 
+ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger("tests.logs")
 
 
@@ -128,16 +129,55 @@ def test_a_folder_gets_the_same_as_json_and_is_made(configure: Configure, tmp_pa
     assert [line["event"] for line in lines((folder / "app.log").read_text())] == ["kept"]
 
 
-def test_the_file_is_rotated_and_old_ones_go(tmp_path: Path, configure: Configure) -> None:
+def test_the_file_is_rotated_and_old_ones_go(
+    tmp_path: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "ROTATE_AT", 1_000)
     configure(folder=str(tmp_path))
-    (file,) = [
-        one for one in logging.getLogger().handlers if isinstance(one, logging.handlers.RotatingFileHandler)
-    ]
-    assert (file.maxBytes, file.backupCount) == (logs.ROTATE_AT, logs.KEPT)
-    file.maxBytes = 1_000
     for number in range(200):
         log.info("line %s", number)
     assert len(list(tmp_path.iterdir())) == 1 + logs.KEPT
+    assert lines((tmp_path / "app.log").read_text())[-1]["event"] == "line 199"
+    assert all(file.stat().st_size < 1_500 for file in tmp_path.iterdir())
+
+
+WRITER = """
+import logging, sys
+from src import logs
+logs.ROTATE_AT, logs.KEPT = 5_000, 400
+logs.configure(style="json", folder=sys.argv[1])
+for number in range(1_000):
+    logging.getLogger("tests").info("%s %s", sys.argv[2], number)
+"""
+
+
+def test_processes_that_share_the_file_lose_no_line_when_it_is_rotated(tmp_path: Path) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path), str(number)],
+            cwd=ROOT,
+            stderr=subprocess.DEVNULL,
+        )
+        for number in range(4)
+    ]
+    assert [writer.wait(120) for writer in writers] == [0] * 4
+    files = list(tmp_path.iterdir())
+    assert len(files) > 50
+    kept = [line["event"] for file in files for line in lines(file.read_text())]
+    assert sorted(kept) == sorted(f"{writer} {number}" for writer in range(4) for number in range(1_000))
+    assert max(file.stat().st_size for file in files) < 10_000
+
+
+def test_a_file_that_cannot_be_rotated_grows_and_loses_nothing(
+    tmp_path: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "ROTATE_AT", 1_000)
+    (tmp_path / "app.log.5").mkdir()
+    (tmp_path / "app.log.4").touch()
+    configure(folder=str(tmp_path))
+    for number in range(50):
+        log.info("line %s", number)
+    assert len(lines((tmp_path / "app.log").read_text())) == 50
 
 
 def test_configured_twice_lines_are_not_doubled(configure: Configure) -> None:

@@ -100,7 +100,11 @@ def test_pip_is_enough(project: Path, tmp_path: Path) -> None:
 
 
 def test_uv_is_enough(project: Path, tmp_path: Path) -> None:
-    path = tools_only(tmp_path / "bin", uv=Path(sys.executable).with_name("uv"), python3=Path(sys.base_prefix) / "bin" / "python3")
+    path = tools_only(
+        tmp_path / "bin",
+        uv=Path(sys.executable).with_name("uv"),
+        python3=Path(sys.base_prefix) / "bin" / "python3",
+    )
     done = bootstrap(project, PATH=path)
     assert done.returncode == 0, done.stderr
     assert "uv" in (project / ".venv" / "pyvenv.cfg").read_text().split()

@@ -41,13 +41,22 @@ class Parser(FlaskParser):
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest is untyped
-    """Adds `needs` (a role, or PUBLIC) to every route; API keys need the scope `<blueprint>:read|write`."""
+    """Adds `needs` (a role, or PUBLIC) to every route; API keys need the scope `<scope>:read|write`."""
 
     ARGUMENTS_PARSER = Parser()
 
-    def __init__(self, name: str, *, description: str, url_prefix: str, for_keys: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        description: str,
+        url_prefix: str,
+        for_keys: bool = False,
+        scope: str | None = None,
+    ) -> None:
         super().__init__(name, name, url_prefix=url_prefix, description=description)
         self.for_keys = for_keys
+        self.scope = scope or name
         self._prepare_doc_cbks.append(_document_key)
 
     def route(self, rule: str, *, needs: Role | None, people_only: bool = False, **options: Any) -> Decorator:
@@ -56,7 +65,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         takes_key = options.pop("takes_key", False)
         is_for_keys = self.for_keys and needs is not None and not people_only
         policy = Policy(
-            needs, f"{self.name}:{'read' if method == 'GET' else 'write'}" if is_for_keys else None
+            needs, f"{self.scope}:{'read' if method == 'GET' else 'write'}" if is_for_keys else None
         )
 
         def decorate(view: View) -> View:
@@ -83,6 +92,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
     ) -> Decorator:
         """`takes_key`: a view that answers through `once`; its Idempotency-Key is documented."""
         return self.route(rule, needs=needs, people_only=people_only, takes_key=takes_key, methods=["POST"])
+
+    def put(self, rule: str, *, needs: Role | None, people_only: bool = False) -> Decorator:
+        return self.route(rule, needs=needs, people_only=people_only, methods=["PUT"])
 
     def patch(self, rule: str, *, needs: Role | None, people_only: bool = False) -> Decorator:
         return self.route(rule, needs=needs, people_only=people_only, methods=["PATCH"])

@@ -1,9 +1,10 @@
 """Files: upload, list, look into, download, profile, delete."""
 
+import errno
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, BinaryIO
-from urllib.parse import quote
 from uuid import UUID
 
 from flask import Response, request
@@ -12,7 +13,7 @@ from werkzeug.http import parse_range_header
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import BINARY, OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.idempotency import once, respond
-from src.api.lists import listing
+from src.api.lists import attachment, listing
 from src.api.problems import problem
 from src.api.schemas.files import (
     FILE,
@@ -27,17 +28,24 @@ from src.api.schemas.files import (
 )
 from src.api.schemas.jobs import JOB, JobSchema
 from src.api.uploads import receive
-from src.domain.errors import NotFound, PreconditionFailed
+from src.domain.errors import DomainError, NotFound, PreconditionFailed
 from src.engine.values import Detected
+from src.integrations.storage_faults import MissingContent
 from src.integrations.storage_upload import Upload
 from src.models import File
 from src.services.files import deleted_unless_kept, inspect, preview_of
 from src.services.idempotency import Answer
 from src.wiring import Services, adapters, services
 
+log = logging.getLogger(__name__)
+PIECE = 256 * 1024
 blp = Blueprint(
     "files", url_prefix="/api/v1/files", description="Files that flow in and come out.", for_keys=True
 )
+
+
+class BrokenOff(ConnectionResetError):
+    """Ends the connection, and quietly: the web server treats it like a client that went away."""
 
 
 class NotProfiled(NotFound):
@@ -65,7 +73,7 @@ def upload_file(query: dict[str, Any]) -> Response:
     """Upload a file: CSV, TSV, text, XLSX, JSON lines or Parquet, or a .gz or .zip of one of them."""
     mine = adapters()
     upload, name = receive(mine.settings.max_upload_bytes, query.get("filename"))
-    detected = inspect(mine.storage, upload, name)
+    detected = inspect(mine.storage, mine.readers, upload, name)
     fingerprint = f"POST {request.path} {name} {upload.sha256}"
     with deleted_unless_kept(mine.storage, upload), services() as s:
         answer = once(s, fingerprint, lambda: _kept(s, upload, detected, name))
@@ -107,7 +115,7 @@ def get_content(file_id: UUID) -> Response:
     answer.last_modified = file.created_at
     answer.headers["Accept-Ranges"] = "bytes"
     answer.headers["Cache-Control"] = "private, no-cache"
-    answer.headers["Content-Disposition"] = _attachment(file.name)
+    answer.headers["Content-Disposition"] = attachment(file.name)
     answer.make_conditional(request)
     if answer.status_code == 412:
         raise PreconditionFailed("The file has another ETag; files never change.")
@@ -122,7 +130,8 @@ def get_content(file_id: UUID) -> Response:
 def preview(query: dict[str, Any], file_id: UUID) -> Any:
     """The first rows, as text."""
     file = _own_file(file_id)
-    return asdict(preview_of(adapters().storage, file, query["rows"], query.get("sheet")))
+    mine = adapters()
+    return asdict(preview_of(mine.storage, mine.readers, file, query["rows"], query.get("sheet")))
 
 
 @blp.post("/<uuid:file_id>/profile", needs=OPERATOR, takes_key=True)
@@ -191,15 +200,15 @@ def _range_applies(file: File) -> bool:
 
 
 def _pieces(content: BinaryIO, left: int) -> Iterator[bytes]:
+    """All of it, or an end that no client takes for the end of the file."""
     with content:
-        while left > 0 and (piece := content.read(min(left, 256 * 1024))):
+        while left > 0:
+            try:
+                piece = content.read(min(left, PIECE))
+                if not piece:
+                    raise MissingContent("The stored content is shorter than it was.")
+            except DomainError as error:
+                log.warning("a download broke off, %s bytes before its end: %s", left, error.detail)
+                raise BrokenOff(errno.ECONNRESET, "the download broke off") from error
             left -= len(piece)
             yield piece
-
-
-def _attachment(name: str) -> str:
-    """RFC 6266: an ASCII name for old clients, the true one for the others."""
-    ascii_name = (
-        name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_").replace("\\", "_")
-    )
-    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name)}"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from flask import Response, json, request, stream_with_context
 from marshmallow import Schema as MarshmallowSchema
@@ -11,11 +11,20 @@ from marshmallow import fields, validate
 
 from src.api.schemas.base import Schema
 from src.domain.errors import Invalid
-from src.domain.paging import DEFAULT_PER_PAGE, MOST_PER_PAGE, Cursor, Page, PageQuery
+from src.domain.paging import (
+    DEEPEST_OFFSET,
+    DEFAULT_PER_PAGE,
+    MOST_PER_PAGE,
+    Cursor,
+    Page,
+    PageQuery,
+    TooDeep,
+)
 from src.engine.export import csv_lines, xlsx_file
 from src.wiring import Services, services
 
 FORMATS = ("json", "csv", "xlsx")
+BEHIND_THE_DEEPEST = DEEPEST_OFFSET + 1
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 Fetch = Callable[[Services, PageQuery], Page[Any]]
 
@@ -79,12 +88,13 @@ def _page_answer(page: Page[Any], row: MarshmallowSchema) -> Response:
     return answer
 
 
-def _link(cursor: Cursor | None) -> str | None:
-    """This request's own address, at another cursor."""
-    if cursor is None:
+def _link(place: Cursor | int | None) -> str | None:
+    """This request's own address, at another cursor or page."""
+    if place is None:
         return None
     values = [(name, v) for name, v in request.args.items(multi=True) if name not in ("cursor", "page")]
-    return f"{request.base_url}?{urlencode([*values, ('cursor', cursor.encode())])}"
+    there = ("cursor", place.encode()) if isinstance(place, Cursor) else ("page", place)
+    return f"{request.base_url}?{urlencode([*values, there])}"
 
 
 def _all_rows(query: PageQuery, row: MarshmallowSchema, fetch: Fetch) -> Iterator[list[Any]]:
@@ -93,7 +103,10 @@ def _all_rows(query: PageQuery, row: MarshmallowSchema, fetch: Fetch) -> Iterato
     The first page is read at once: what is wrong with the request has to be said before the answer begins.
     """
     query = PageQuery(query.order_by, MOST_PER_PAGE)
-    return _rows_from(_fetched(query, fetch), query, row, fetch)
+    first = _fetched(query, fetch)
+    if isinstance(first.next, int) and _fetched(PageQuery(query.order_by, 1, BEHIND_THE_DEEPEST), fetch).rows:
+        raise TooDeep(f"In this order, a file has at most {DEEPEST_OFFSET} rows; order it by id.")
+    return _rows_from(first, query, row, fetch)
 
 
 def _rows_from(
@@ -104,9 +117,21 @@ def _rows_from(
             yield list(item.values())
         if page.next is None:
             return
-        page = _fetched(replace(query, cursor=page.next), fetch)
+        if isinstance(page.next, Cursor):
+            query = replace(query, cursor=page.next)
+        else:
+            query = replace(query, page=page.next)
+        page = _fetched(query, fetch)
 
 
 def _fetched(query: PageQuery, fetch: Fetch) -> Page[Any]:
     with services() as s:
         return fetch(s, query)
+
+
+def attachment(name: str) -> str:
+    """RFC 6266: an ASCII name for old clients, the true one for the others."""
+    ascii_name = (
+        name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_").replace("\\", "_")
+    )
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name)}"

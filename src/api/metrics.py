@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from flask import Flask, Response, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
@@ -10,6 +11,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from src.domain.errors import DomainError
+from src.services.views import VIEWS
 from src.wiring import adapters, services
 
 METHODS = frozenset(("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"))
@@ -73,4 +75,21 @@ class WorkCollector(Collector):
             wait.add_metric([], s.job_rows.oldest_wait_seconds())
             for kind in ("worker", "scheduler"):
                 alive.add_metric([kind], s.process_rows.alive(kind))
-        return [jobs, wait, alive]
+            return [jobs, wait, alive, *_of_views(s.view_rows.overview(VIEWS))]
+
+
+def _of_views(views: list[dict[str, Any]]) -> list[Metric]:
+    """How old the views are, how long the last refresh took, and what waits."""
+    told = {
+        "age": ("indicators_view_age_seconds", "Time since the view's figures were true."),
+        "duration": ("indicators_view_refresh_seconds", "How long the last good refresh took."),
+        "waiting": ("indicators_view_refreshes_waiting", "Requests for the next refresh."),
+    }
+    metrics: list[Metric] = []
+    for member, (name, text) in told.items():
+        metric = GaugeMetricFamily(name, text, labels=["view"])
+        for view in views:
+            if view[member] is not None:
+                metric.add_metric([view["name"]], view[member])
+        metrics.append(metric)
+    return metrics

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from flask_limiter import Limit, Limiter, RequestLimit
 from flask_limiter.errors import RateLimitExceeded
 
@@ -34,10 +34,12 @@ def neighbourhood(*, v4: int = 32, v6: int = 64) -> str:
 
 
 limiter = Limiter(key_func=caller, headers_enabled=False)
+# Searching among clients is dear: each address that does it has a small budget of its own.
+client_limit = limiter.limit(lambda: current_app.config["RATE_LIMIT_CLIENTS"])
 
 
 def register(app: Flask, settings: Settings) -> None:
-    for name in ("rate_limit_default", "rate_limit_login"):
+    for name in ("rate_limit_default", "rate_limit_login", "rate_limit_clients"):
         _check(name, getattr(settings, name))
     app.config.update(
         RATELIMIT_ENABLED=settings.rate_limits,
@@ -48,6 +50,7 @@ def register(app: Flask, settings: Settings) -> None:
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
         RATELIMIT_KEY_PREFIX="limits",
         RATE_LIMIT_LOGIN=settings.rate_limit_login,
+        RATE_LIMIT_CLIENTS=settings.rate_limit_clients,
     )
     limiter.init_app(app)
     app.after_request(add_headers)

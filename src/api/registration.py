@@ -5,18 +5,27 @@ from flask import Flask
 from src.api import (
     accounts,
     api_keys,
+    atendimentos,
     audit,
     auth,
     authentication,
+    clients,
+    datasets,
     envelope,
+    etl,
     files,
     health,
+    import_csv,
+    imports,
+    indicators,
     jobs,
     metrics,
     pages,
     problems,
     rate_limits,
     tokens,
+    transactions,
+    views,
 )
 from src.api.problems import ProblemApi
 from src.api.strict_json import StrictJson
@@ -24,7 +33,23 @@ from src.api.uploads import StreamingRequest
 from src.config import Settings
 
 VERSION = "0.1.0"
-RESOURCES = (auth, accounts, api_keys, files, jobs, audit)
+RESOURCES = (
+    auth,
+    accounts,
+    api_keys,
+    files,
+    datasets,
+    imports,
+    import_csv,
+    atendimentos,
+    indicators,
+    clients,
+    transactions,
+    views,
+    etl,
+    jobs,
+    audit,
+)
 BODY_LIMIT = 1024 * 1024
 SECURITY_SCHEMES = {
     "token": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},

@@ -1,6 +1,8 @@
 """Bytes coming in: streamed into storage as they arrive, never whole in memory."""
 
-from typing import IO, Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO, Any, cast
 
 from flask import Request, request
 from gunicorn.http.errors import ParseException
@@ -37,7 +39,7 @@ class StreamingRequest(Request):
     ) -> IO[bytes]:  # fmt: skip
         if not getattr(self, "is_upload", False):
             raise Invalid("This address takes no files.")
-        if len(self.uploads) >= 1:
+        if len(self.uploads) >= getattr(self, "most_uploads", 1):
             raise Invalid("Send one file at a time.")
         upload: Any = adapters().storage.create(storage_key(uuid7()))
         self.uploads.append(upload)
@@ -51,21 +53,42 @@ class StreamingRequest(Request):
 
 def receive(limit: int, filename: str | None) -> tuple[Upload, str]:
     """The request's file and its name. Whatever goes wrong, nothing is left in storage."""
-    request.max_content_length = limit
-    request.is_upload = True  # type: ignore[attr-defined]  # read by _get_file_stream
-    uploads: list[Upload] = request.uploads  # type: ignore[attr-defined]  # the app's request class has it
-    try:
+    with _receiving(limit, most=1):
         upload, name = (
             _from_multipart() if request.mimetype == "multipart/form-data" else _from_body(filename)
         )
         _check_complete(upload)
+    return upload, name
+
+
+def receive_parts(limit: int, parts: Sequence[str]) -> list[tuple[Upload, str]]:
+    """The files of a form with just these parts, and their names; in the order of the parts."""
+    with _receiving(limit, most=len(parts)):
+        files = request.files if request.mimetype == "multipart/form-data" else {}
+        missing = [part for part in parts if part not in files]
+        if missing:
+            errors = [FieldError(f"/{part}", "required", "Send a file in this part.") for part in missing]
+            raise NoFile(
+                f"Send multipart/form-data with the parts: {', '.join(parts)}.",
+                errors=errors,
+            )
+        return [(cast("Upload", files[part].stream), files[part].filename or "") for part in parts]
+
+
+@contextmanager
+def _receiving(limit: int, *, most: int) -> Iterator[None]:
+    """Let so many files come; if anything goes wrong, none of them stays."""
+    request.max_content_length = limit
+    request.is_upload, request.most_uploads = True, most  # type: ignore[attr-defined]  # for _get_file_stream
+    uploads: list[Upload] = request.uploads  # type: ignore[attr-defined]  # the app's request class has it
+    try:
+        yield
     except BaseException as error:
         for upload in uploads:
             upload.discard()
         if isinstance(error, ParseException):  # how the web server says that the chunks are broken
             raise CutShort("It came in pieces, and one of them is broken.") from error
         raise
-    return upload, name
 
 
 def _from_multipart() -> tuple[Upload, str]:

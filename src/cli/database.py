@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import click
 import psycopg
@@ -12,6 +13,7 @@ from sqlalchemy import make_url
 
 from src.cli.output import domain_errors_as_messages
 from src.database import DatabaseUnavailable
+from src.integrations.storage_disk import sync_folder
 from src.wiring import adapters, services
 
 group = cli
@@ -63,21 +65,35 @@ def migrate(target: str = "heads") -> None:
             connection.invalidate()  # with the session go its lock and its settings
 
 
-def ensure_admin() -> str:
-    """Make the first administrator when there is none; answers the lines that tell it, once."""
+def ensure_admin(kept_in: Path | None = None) -> str:
+    """Make the first administrator when there is none; answers the lines that tell it, once.
+
+    A generated password is kept before the account is committed: a crash in between leaves a file that the
+    next start replaces, and never an administrator whose password nobody knows.
+    """
     settings = adapters().settings
     with services() as s:
         made = s.accounts.ensure_admin(settings.admin_email or "admin@localhost", settings.admin_password)
-    if made is None:
-        return ""
-    account, password = made
-    if settings.admin_password:
-        return f"The first administrator is {account.email}."
-    return f"The first administrator, shown this once:\nemail={account.email}\npassword={password}"
+        if made is None:
+            return ""
+        account, password = made
+        if settings.admin_password:
+            return f"The first administrator is {account.email}."
+        lines = f"email={account.email}\npassword={password}"
+        if kept_in:
+            keep_admin(lines, kept_in)
+    return f"The first administrator, shown this once:\n{lines}"
 
 
 def keep_admin(lines: str, path: Path) -> None:
-    """Keep the generated password where only its owner can read it."""
-    kept = "".join(f"{line}\n" for line in lines.splitlines() if line.startswith(("email=", "password=")))
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(kept)
+    """Keep the generated password where only its owner can read it: whole and on the disk, or not at all."""
+    with NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as file:  # mode 0600
+        try:
+            file.write(f"{lines}\n")
+            file.flush()
+            os.fsync(file.fileno())
+            Path(file.name).replace(path)
+        except BaseException:
+            Path(file.name).unlink()
+            raise
+    sync_folder(path.parent)

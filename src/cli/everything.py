@@ -11,7 +11,7 @@ from typing import NamedTuple, TextIO
 
 import click
 
-from src.cli.preparation import Preparation
+from src.cli.preparation import OneOff, Preparation
 from src.config import Settings, SettingsError
 from src.embedded import EmbeddedServers, attached
 from src.embedded.control import not_ours
@@ -24,6 +24,7 @@ class Programs(NamedTuple):
     """The commands of the parts."""
 
     prepare: list[str]
+    samples: list[str]
     web: list[str]
     scheduler: list[str]
     worker: list[str]
@@ -40,17 +41,18 @@ def run_everything(settings: Settings, programs: Programs) -> None:
     with the_only_one(settings):
         check_port(settings.host, settings.port)
         servers = None
-        preparation = Preparation(settings, programs.prepare)
+        preparation, samples = Preparation(settings, programs.prepare), OneOff(programs.samples)
         try:
             supervisor.listen()
             servers = attached(settings)
-            supervisor.watch(Progress(settings, servers, preparation, web, helpers).look)
+            supervisor.watch(Progress(settings, servers, preparation, samples, web, helpers).look)
         except Interrupted:
             pass  # asked to stop before anything ran: what follows is all there is to do
         finally:
             say("Stopping …")
             supervisor.stop()
             preparation.stop()
+            samples.stop()
             if servers:
                 servers.stop(even_if_used=True)
         say("Stopped; the data is kept.")
@@ -64,12 +66,14 @@ class Progress:
         settings: Settings,
         servers: EmbeddedServers | None,
         preparation: Preparation,
+        samples: OneOff,
         web: Child,
         others: list[Child],
     ) -> None:
         self._settings = settings
         self._servers = servers
         self._preparation = preparation
+        self._samples = samples
         self._web = web
         self._others = others
         self._steps = self._take_steps()
@@ -92,6 +96,11 @@ class Progress:
             say("\n".join((yield from self._prepare())))
         for other in self._others:
             other.is_held = False
+        if lines:  # the first start, whose samples are loaded now
+            self._samples.start()
+            while (figures := self._samples.result()) is None:
+                yield
+            say("\n".join(figures))
 
     def _prepare(self) -> Generator[None, None, list[str]]:
         self._preparation.start()

@@ -49,7 +49,7 @@ def store(path: Path, account: Account) -> File:
     with storage.create(storage_key(uuid7())) as upload, path.open("rb") as source:
         while piece := source.read(PIECE):
             upload.write(piece)
-        detected = inspect(storage, upload, path.name)
+        detected = inspect(storage, adapters().readers, upload, path.name)
     with deleted_unless_kept(storage, upload), services() as s:
         return s.files.keep(upload, detected, name=path.name, actor=actor_of(account))
 

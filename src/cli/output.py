@@ -1,13 +1,15 @@
 """How commands speak: a table on a terminal, plain lines in a pipe, JSON when asked; exit code 0, 1 or 2."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
 
+from src.config import SettingsError
 from src.domain.errors import DomainError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -25,6 +27,17 @@ def domain_errors_as_messages(command: Command) -> Command:
             fail(f"{error.title}: {error.detail}" if error.detail != error.title else error.title)
 
     return guarded  # type: ignore[return-value]  # it is called as the command is
+
+
+@contextmanager
+def settings_errors_as_messages() -> Iterator[None]:
+    """Within a command, what a SettingsError says goes to stderr, and the exit code is 1."""
+    try:
+        yield
+    except SettingsError as error:
+        if click.get_current_context(silent=True) is None:  # another program's: it sees the error itself
+            raise
+        fail(f"Stopped: {error}")
 
 
 def fail(message: str) -> NoReturn:

@@ -13,13 +13,13 @@ from src.supervisor import ChildError
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
 
 
-class Preparation:
-    """Runs `flask prepare`, which loads much more than the supervisor needs."""
+class OneOff:
+    """Runs a command once, beside the supervisor, and keeps what it says."""
 
-    def __init__(self, settings: Settings, command: list[str]) -> None:
-        self._settings = settings
+    failure = "a command failed; the reason stands above"
+
+    def __init__(self, command: list[str]) -> None:
         self._command = command
-        self._mark = settings.var_dir / "prepared"
         self._output = TemporaryFile("w+")  # noqa: SIM115  lives as long as this
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -32,17 +32,12 @@ class Preparation:
             preexec_fn=die_with_parent(signal.SIGTERM),  # noqa: PLW1509  system calls only
         )
 
-    def was_made(self) -> bool:
-        """Whether this version has prepared this database before: then nobody needs to wait for it."""
-        return self._mark.exists() and self._mark.read_text() == self._fingerprint()
-
     def result(self) -> list[str] | None:
         """What to tell the operator once it is done; None before."""
         if self._process is None or self._process.poll() is None:
             return None
         if self._process.returncode:
-            raise ChildError("the database could not be prepared; the reason stands above")
-        self._mark.write_text(self._fingerprint())
+            raise ChildError(self.failure)
         self._output.seek(0)
         return self._output.read().splitlines()
 
@@ -51,6 +46,27 @@ class Preparation:
             self._process.terminate()
             self._process.wait()
         self._output.close()
+
+
+class Preparation(OneOff):
+    """Runs `flask prepare`, which loads much more than the supervisor needs."""
+
+    failure = "the database could not be prepared; the reason stands above"
+
+    def __init__(self, settings: Settings, command: list[str]) -> None:
+        super().__init__(command)
+        self._settings = settings
+        self._mark = settings.var_dir / "prepared"
+
+    def was_made(self) -> bool:
+        """Whether this version has prepared this database before: then nobody needs to wait for it."""
+        return self._mark.exists() and self._mark.read_text() == self._fingerprint()
+
+    def result(self) -> list[str] | None:
+        lines = super().result()
+        if lines is not None:
+            self._mark.write_text(self._fingerprint())
+        return lines
 
     def _fingerprint(self) -> str:
         cluster = self._settings.var_dir / "postgres" / "PG_VERSION"

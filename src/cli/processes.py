@@ -53,13 +53,21 @@ def prepare_command() -> list[str]:
     return [sys.executable, "-m", "flask", "--app", "src.app", "prepare"]
 
 
+def samples_command() -> list[str]:
+    return [sys.executable, "-m", "flask", "--app", "src.app", "samples"]
+
+
 @click.command("up")
 def up() -> None:
     """Everything on this machine: databases, web, worker, scheduler, until Ctrl-C."""
     try:
         settings = Settings.from_env()
         programs = Programs(
-            prepare_command(), web_command(settings), scheduler_command(), worker_command(settings)
+            prepare_command(),
+            samples_command(),
+            web_command(settings),
+            scheduler_command(),
+            worker_command(settings),
         )
         run_everything(settings, programs)
     except (SettingsError, ChildError) as error:
@@ -70,16 +78,15 @@ def up() -> None:
 @domain_errors_as_messages
 def prepare() -> None:
     """Migrate; the first time, make the administrator, keep the password and load the samples."""
-    from src.cli.database import create_database, ensure_admin, keep_admin, migrate
+    from src.cli.database import create_database, ensure_admin, migrate
     from src.cli.samples import load_samples
     from src.wiring import adapters
 
     settings = adapters().settings
     create_database(settings.database_url)
     migrate()
-    made = ensure_admin()
+    made = ensure_admin(settings.var_dir / "admin.txt")
     if "password=" in made:
-        keep_admin(made, settings.var_dir / "admin.txt")
         made = "\n".join([made, *load_samples()])
     click.echo(made, nl=bool(made))
 

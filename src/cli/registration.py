@@ -2,12 +2,20 @@
 
 from flask import Flask
 
-from src.cli import accounts, api_keys, database, files, health, jobs, processes
+from src.cli import accounts, api_keys, database, etl, files, health, jobs, processes, samples, views
 
 
 def register(app: Flask) -> None:
-    for group in (accounts.group, api_keys.group, files.group, files.storage_group, jobs.group):
+    for group in (
+        accounts.group,
+        api_keys.group,
+        files.group,
+        files.storage_group,
+        jobs.group,
+        etl.group,
+        views.group,
+    ):
         app.cli.add_command(group)
     app.cli.add_command(database.group, "db")
-    for command in (health.health, health.openapi, *processes.COMMANDS):
+    for command in (health.health, health.openapi, samples.samples, *processes.COMMANDS):
         app.cli.add_command(command)

@@ -74,6 +74,11 @@ class PageQuery:
         return self.order_by.startswith("-")
 
     @property
+    def is_read_descending(self) -> bool:
+        """Backwards from a cursor, the order is the other way round."""
+        return self.is_descending != (self.cursor is not None and self.cursor.is_backward)
+
+    @property
     def offset(self) -> int:
         offset = ((self.page or 1) - 1) * self.per_page
         if offset > DEEPEST_OFFSET:
@@ -91,11 +96,11 @@ class PageQuery:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Row]):
-    """Rows of one page, and where its neighbours begin."""
+    """Rows of one page, and where its neighbours begin: at a cursor, or, in some orders, at a page number."""
 
     rows: list[Row]
-    next: Cursor | None = None
-    prev: Cursor | None = None
+    next: Cursor | int | None = None
+    prev: Cursor | int | None = None
 
 
 def _pack(value: object) -> list[Any]:
@@ -116,7 +121,7 @@ def _unpack(packed: list[Any]) -> object:
         case "plain" if isinstance(value, str) and "\x00" not in value:
             value.encode()  # lone surrogates come through JSON, but not into a database
             return value
-        case "plain" if isinstance(value, int) and -(2**63) <= value < 2**63:
+        case "plain" if value is None or (isinstance(value, int) and -(2**63) <= value < 2**63):
             return value
         case _:
             raise ValueError(kind)

@@ -19,7 +19,20 @@ class Role(StrEnum):
         return ranks.index(self) >= ranks.index(needed)
 
 
-SCOPES = ("files:read", "files:write", "jobs:read", "jobs:write")
+SCOPES = (
+    "atendimentos:read",
+    "atendimentos:write",
+    "clients:read",
+    "clients:write",
+    "files:read",
+    "files:write",
+    "imports:read",
+    "imports:write",
+    "indicators:read",
+    "jobs:read",
+    "jobs:write",
+    "transactions:read",
+)
 
 
 class RoleTooLow(Forbidden):

@@ -11,6 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from math import ceil
 from pathlib import Path
 from types import TracebackType
@@ -24,10 +25,12 @@ from src.engine.sandbox import EngineDiskFull, as_message, out_of_memory
 from src.engine.tables import read_table
 from src.engine.values import OnProgress, Sandbox
 
-FUNCTIONS: Mapping[str, Callable[[Mapping[str, Any], Path, Sandbox, OnProgress], dict[str, Any]]] = {
-    "head": read_head,
-    "convert": read_table,
-    "profile": read_profile,
+Function = Callable[[Mapping[str, Any], Path, Sandbox, OnProgress], dict[str, Any]]
+FUNCTIONS: Mapping[str, Function] = {"head": read_head, "convert": read_table, "profile": read_profile}
+HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as long as reading many a head
+    "load": "src.engine.intake:read_load",
+    "collect": "src.engine.collecting:read_originals",
+    "settle": "src.engine.settling:read_evidence",
 }
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 OPEN_FILES = 256
@@ -49,7 +52,7 @@ def main() -> None:
 
 
 def _answer(request: Mapping[str, Any], sandbox: Sandbox, on_progress: OnProgress) -> dict[str, Any]:
-    function = FUNCTIONS[request["function"]]
+    function = _function(request["function"])
     try:
         return {"result": function(request["arguments"], Path(request["folder"]), sandbox, on_progress)}
     except DomainError as error:
@@ -60,6 +63,14 @@ def _answer(request: Mapping[str, Any], sandbox: Sandbox, on_progress: OnProgres
         if error.errno not in NO_ROOM:
             raise
         return {"error": as_message(EngineDiskFull("Free some disk space, and try again."))}
+
+
+def _function(name: str) -> Function:
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    module, _, attribute = HEAVY_FUNCTIONS[name].partition(":")
+    function: Function = getattr(import_module(module), attribute)
+    return function
 
 
 def _complain(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -3,6 +3,7 @@
 import codecs
 import io
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from src.engine.formats import EmptyFile, media_type, recognise, recognise_text
 from src.engine.heads import head_of_table
 from src.engine.jsonlines import column_names, read_objects
 from src.engine.records import GiantLine, check_width, read_records
-from src.engine.values import Detected, Format, Packing, ReadLimits
+from src.engine.values import Detected, Format, Packing, ReadLimits, Turn
 from src.engine.workbooks import refuse_ole
 
 __all__ = ["Detected", "ReadLimits", "detect"]
@@ -24,7 +25,12 @@ DEFAULT_LIMITS = ReadLimits()
 
 
 def detect(
-    path: Path, name: str, limits: ReadLimits = DEFAULT_LIMITS, *, work_dir: Path | None = None
+    path: Path,
+    name: str,
+    limits: ReadLimits = DEFAULT_LIMITS,
+    *,
+    work_dir: Path | None = None,
+    in_turn: Turn = nullcontext,
 ) -> Detected:
     """How to read the file at `path`, or the reason why it can't be; `name` is the one it was sent with."""
     packing = find_packing(path, limits)
@@ -36,15 +42,15 @@ def detect(
     if kind == "gzip":
         raise BadArchive("An archive lies inside the archive. Pack the file itself, once.")
     if kind != "text":
-        return _detect_table(path, packing, kind, limits, work_dir)
+        return _detect_table(path, packing, kind, limits, work_dir, in_turn)
     return _detect_text(head, name, packing, limits)
 
 
 def _detect_table(
-    path: Path, packing: Packing, form: Format, limits: ReadLimits, work_dir: Path | None
+    path: Path, packing: Packing, form: Format, limits: ReadLimits, work_dir: Path | None, in_turn: Turn
 ) -> Detected:
     """A workbook's first sheet with content, or a Parquet file."""
-    head = head_of_table(path, packing, form, None, limits.head_rows, limits, work_dir)
+    head = head_of_table(path, packing, form, None, limits.head_rows, limits, work_dir, in_turn)
     if form == "xlsx" and not head.rows:
         raise EmptyFile("The workbook has no cell with content. Send one with at least a header.")
     titled = form == "parquet" or has_header(head.rows)

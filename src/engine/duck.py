@@ -4,11 +4,12 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from src.engine.values import MIB, BrokenFile, Sandbox
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 THREADS = 2
@@ -62,6 +63,11 @@ def refusing_damage() -> Iterator[None]:
         raise  # our own mistake, not the file's
     except duckdb.Error as error:
         raise BrokenFile("The file is damaged, cut short, or written in an unknown way.") from error
+
+
+def batches_of(connection: "DuckDBPyConnection", query: str, rows: int) -> "Iterator[pa.RecordBatch]":
+    """What a query finds, so many rows at a time."""
+    yield from cast("pa.RecordBatchReader", connection.sql(query).to_arrow_reader(rows))
 
 
 def quoted(text: object) -> str:

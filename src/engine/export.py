@@ -10,6 +10,7 @@ from typing import Any
 STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 CHUNK = 64 * 1024
 ROWS_PER_SHEET = 1_000_000  # a sheet ends at 1,048,576
+CELL_UNITS = 32_767  # what a spreadsheet takes in one cell, in UTF-16
 
 
 def harmless(value: Any) -> Any:
@@ -65,7 +66,17 @@ def _write_cell(sheet: Any, row: int, column: int, value: Any) -> None:
     if isinstance(value, bool | int | float):
         sheet.write(row, column, value)
     elif value is not None:
-        sheet.write_string(row, column, harmless(str(value)))
+        sheet.write_string(row, column, _fitting(harmless(str(value))))
+
+
+def _fitting(text: str) -> str:
+    """A text that is too long for a cell is cut, and seen to be: it ends in an ellipsis. CSV has it whole."""
+    if len(text) * 2 <= CELL_UNITS:
+        return text
+    units = text.encode("utf-16-le", "surrogatepass")
+    if len(units) <= CELL_UNITS * 2:
+        return text
+    return units[: (CELL_UNITS - 1) * 2].decode("utf-16-le", "ignore") + "…"
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """The first rows of workbooks and Parquet files, read in a child process: their readers are native code."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any, Self
 from src.engine.content import unpack
 from src.engine.parquet import head_of_parquet
 from src.engine.sandbox import run_in_child
-from src.engine.values import Format, OnProgress, Packing, ReadLimits, Sandbox
+from src.engine.values import Format, OnProgress, Packing, ReadLimits, Sandbox, Turn
 from src.engine.workbooks import check_workbook, sheet_names, sheet_rows
 
 
@@ -36,6 +37,7 @@ def head_of_table(
     rows: int,
     limits: ReadLimits,
     work_dir: Path | None,
+    in_turn: Turn = nullcontext,
 ) -> Head:
     """The head of a workbook's sheet (the first one with content, if none is named) or of a Parquet file."""
     arguments = {
@@ -46,7 +48,8 @@ def head_of_table(
         "rows": rows,
         "limits": asdict(limits),
     }
-    return Head.from_json(run_in_child("head", arguments, limits.sandbox, work_dir=work_dir))
+    with in_turn():
+        return Head.from_json(run_in_child("head", arguments, limits.sandbox, work_dir=work_dir))
 
 
 def read_head(

@@ -11,7 +11,7 @@ from src.engine.values import BrokenFile
 ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
-class _Number(str):
+class Number(str):
     """A number as it was written."""
 
     __slots__ = ()
@@ -44,11 +44,16 @@ def as_text(value: Any) -> str:
     return str(value) if isinstance(value, str) else _dump(value)
 
 
+def parse(line: str) -> Any:
+    """The value on a line; a ValueError says why there is none."""
+    return json.loads(
+        line, parse_float=Number, parse_int=Number, parse_constant=_refuse, object_pairs_hook=_distinct
+    )
+
+
 def _texts(line: str, number: int) -> dict[str, str]:
     try:
-        value = json.loads(
-            line, parse_float=_Number, parse_int=_Number, parse_constant=_refuse, object_pairs_hook=_distinct
-        )
+        value = parse(line)
         if not isinstance(value, dict):
             raise BrokenFile(f"Line {number} is not a JSON object.")
         if "\\u" in line:
@@ -90,4 +95,4 @@ def _dump(value: Any) -> str:
         return "{" + ", ".join(f"{_dump(name)}: {_dump(item)}" for name, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(map(_dump, value)) + "]"
-    return str(value) if isinstance(value, _Number) else json.dumps(value, ensure_ascii=False)
+    return str(value) if isinstance(value, Number) else json.dumps(value, ensure_ascii=False)

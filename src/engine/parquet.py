@@ -1,16 +1,18 @@
 """Parquet files, whatever types they have: their values as texts."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.engine.duck import connect, quoted, refusing_damage
+from src.engine.duck import batches_of, connect, quoted, refusing_damage
 from src.engine.formats import EmptyFile
 from src.engine.records import check_width
 from src.engine.relation import Relation, column_files, column_names
 from src.engine.values import OnProgress, ReadLimits, Sandbox
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 ROWS_PER_GROUP = 20_480
@@ -22,6 +24,7 @@ class _Described:
 
     source: str
     texts: list[str]
+    kinds: list[str]
     names: list[str]
     rows: int
 
@@ -36,6 +39,17 @@ def head_of_parquet(
         found = connection.execute(query).fetchall()
     texts = [["" if cell is None else cell for cell in row] for row in found]
     return table.names, texts, table.rows > rows
+
+
+def stream_of_parquet(
+    path: Path, folder: Path, limits: ReadLimits, sandbox: Sandbox, marks: Mapping[int, str]
+) -> "Iterator[pa.RecordBatch]":
+    """All columns in the file's order; numbers are written plainly, with the mark that their column has."""
+    with connect(folder, [path], sandbox, in_order=True) as connection, refusing_damage():
+        table = _describe(connection, path, limits.columns)
+        texts = [_plainly(f"c{place}", kind, marks.get(place, ".")) for place, kind in enumerate(table.kinds)]
+        query = f"select {', '.join(texts)} from {table.source}"
+        yield from batches_of(connection, query, ROWS_PER_GROUP)
 
 
 def from_parquet(
@@ -67,7 +81,22 @@ def _describe(connection: "DuckDBPyConnection", path: Path, columns: int) -> _De
     source = f"read_parquet({quoted(path)}) as t({aliases})"
     ((rows,),) = connection.execute(f"select count(*) from {source}").fetchall()
     texts = [_as_text(f"c{place}", kind) for place, (_, kind, *_) in enumerate(found)]
-    return _Described(source, texts, [name for name, *_ in found], rows)
+    return _Described(source, texts, [kind for _, kind, *_ in found], [name for name, *_ in found], rows)
+
+
+def _plainly(column: str, kind: str, mark: str) -> str:
+    """Like the cells of a workbook: no noise of binary fractions, no zeros at the end; UTC is a Z."""
+    text = f"cast({column} as varchar)"
+    if kind == "DOUBLE":
+        written = f"printf('%.15g', {column})"
+        text = f"case when isfinite({column}) then {written} when not isnan({column}) then {text} end"
+    elif kind == "FLOAT":
+        text = f"case when isnan({column}) then null else {text} end"
+    if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
+        text = rf"replace(regexp_replace({text}, '\.0+$|(\.[0-9]*[1-9])0+$', '\1'), '.', {quoted(mark)})"
+    elif kind == "TIMESTAMP WITH TIME ZONE":
+        text = rf"regexp_replace({text}, '\+00$', 'Z')"
+    return f"{text} as {column}"
 
 
 def _as_text(column: str, kind: str) -> str:

@@ -1,15 +1,16 @@
 """The preview: the first rows of a file, whatever its format, all values as text."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from itertools import dropwhile, islice
 from pathlib import Path
 
 from src.engine.columns import names_of
 from src.engine.content import open_head
-from src.engine.heads import head_of_table
+from src.engine.heads import Head, head_of_table
 from src.engine.jsonlines import read_objects
 from src.engine.records import read_records
-from src.engine.values import Detected, Preview, ReadLimits
+from src.engine.values import Detected, Preview, ReadLimits, Turn
 
 __all__ = ["Preview", "preview"]
 
@@ -24,10 +25,16 @@ def preview(
     sheet: str | None = None,
     limits: ReadLimits = DEFAULT_LIMITS,
     work_dir: Path | None = None,
+    in_turn: Turn = nullcontext,
 ) -> Preview:
     """The first `rows` rows, or fewer where they are very long; `sheet` is another one than was detected."""
     if detected.format in ("xlsx", "parquet"):
-        return _of_table(path, detected, rows, sheet or detected.sheet, limits, work_dir)
+        sheet = sheet or detected.sheet
+        titles = int(detected.format == "xlsx" and detected.has_header)
+        head = head_of_table(
+            path, detected.packing, detected.format, sheet, rows + titles, limits, work_dir, in_turn
+        )
+        return _of_table(head, titles, rows, limits)
     names = tuple(column.name for column in detected.columns)
     with open_head(path, detected.packing, detected.encoding or "utf-8", limits) as text:
         if detected.format == "jsonl":
@@ -42,11 +49,7 @@ def preview(
     return Preview(columns=names, rows=_even(taken, len(names)), truncated=has_more)
 
 
-def _of_table(
-    path: Path, detected: Detected, rows: int, sheet: str | None, limits: ReadLimits, work_dir: Path | None
-) -> Preview:
-    titles = int(detected.format == "xlsx" and detected.has_header)
-    head = head_of_table(path, detected.packing, detected.format, sheet, rows + titles, limits, work_dir)
+def _of_table(head: Head, titles: int, rows: int, limits: ReadLimits) -> Preview:
     width = len(head.rows[0]) if head.rows else 0
     names = head.names or names_of(width, head.rows[0] if titles and head.rows else ())
     taken, is_cut = _take(head.rows[titles:], rows, limits.preview_bytes)

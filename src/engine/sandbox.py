@@ -1,5 +1,6 @@
 """Work on strangers' files in a child process: bounded, watched, killed when late or unwanted."""
 
+import fcntl
 import json
 import logging
 import os
@@ -9,8 +10,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, cast
@@ -19,6 +20,8 @@ from src.domain.errors import DomainError, FieldError, StorageFull, TooLarge, Un
 from src.engine.values import MIB, OnProgress, Sandbox, ShouldStop
 
 log = logging.getLogger(__name__)
+
+OnBlock = Callable[[bytes], object]
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_BETWEEN_LOOKS = 0.1
@@ -70,21 +73,29 @@ def run_in_child(
     work_dir: Path | None = None,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
+    on_block: OnBlock | None = None,
 ) -> dict[str, Any]:
     """Call one of the functions of `child` in a process of its own, and wait for its answer.
 
     Its temporary files live in a folder below `work_dir` that is gone afterwards, however it ended.
+    A function that also gives a stream of bytes gets the number of a pipe for it, `on_block` what comes out.
     """
     with (
         tempfile.TemporaryDirectory(prefix="engine-", dir=work_dir) as folder,
         open(Path(folder, "stderr"), "w+b") as complaints,
-        _start(Path(folder), sandbox, complaints) as process,
+        ExitStack() as pipes,
     ):
+        stream, end = _stream(pipes) if on_block else (None, None)
+        process = pipes.enter_context(_start(Path(folder), sandbox, complaints, end))
         deadline = time.monotonic() + sandbox.seconds
         terms = {"folder": folder, "sandbox": asdict(sandbox), "parent": os.getpid()}
+        arguments = {**arguments, "pipe": end.fileno()} if end else arguments
         try:
             _send(process, {"function": function, "arguments": arguments, **terms})
-            answer = _listen(process, deadline, on_progress, should_stop)
+            if end:
+                end.close()  # the child has the only one now, so that its end is the end of the stream
+            told = _listen(process, stream, deadline, should_stop)
+            answer = _pass_on(told, on_progress, on_block)
             code = process.wait(max(1.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired as error:
             raise _too_late() from error
@@ -93,7 +104,19 @@ def run_in_child(
         return _result(answer, code, complaints)
 
 
-def _start(folder: Path, sandbox: Sandbox, complaints: IO[bytes]) -> "subprocess.Popen[bytes]":
+def _stream(pipes: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
+    """Both ends of a pipe, wide enough that few turns are taken."""
+    source, target = os.pipe()
+    reading = pipes.enter_context(os.fdopen(source, "rb", buffering=0))
+    writing = pipes.enter_context(os.fdopen(target, "wb", buffering=0))
+    with suppress(AttributeError, OSError):  # Linux only, and only up to what the system allows
+        fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, MIB)
+    return reading, writing
+
+
+def _start(
+    folder: Path, sandbox: Sandbox, complaints: IO[bytes], stream: IO[bytes] | None
+) -> "subprocess.Popen[bytes]":
     """A process group of its own: Ctrl-C in a terminal reaches the parent, which then ends the child."""
     needed = {
         "HOME": str(folder),
@@ -113,6 +136,7 @@ def _start(folder: Path, sandbox: Sandbox, complaints: IO[bytes]) -> "subprocess
         env={**needed, **sandbox.environment},
         bufsize=0,
         start_new_session=True,
+        pass_fds=(stream.fileno(),) if stream else (),
     )
 
 
@@ -124,35 +148,52 @@ def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
             rest = rest[pipe.write(rest) :]
 
 
-def _listen(
-    process: "subprocess.Popen[bytes]", deadline: float, on_progress: OnProgress, should_stop: ShouldStop
+def _pass_on(
+    told: Iterator[dict[str, Any] | bytes], on_progress: OnProgress, on_block: OnBlock | None
 ) -> dict[str, Any]:
-    """Pass on progress until the child has said all; its last word is the answer."""
+    """Hand on progress and blocks as they come; what is left is the answer, the child's last word."""
     answer: dict[str, Any] = {}
-    for line in _lines(cast("IO[bytes]", process.stdout).fileno(), deadline, should_stop):
-        answer = json.loads(line)
-        if "progress" in answer:
-            on_progress(*answer["progress"])
+    for one in told:
+        if isinstance(one, bytes):
+            if on_block:
+                on_block(one)
+            continue
+        answer = one
+        if "progress" in one:
+            on_progress(*one["progress"])
     return answer
 
 
-def _lines(pipe: int, deadline: float, should_stop: ShouldStop) -> Iterator[bytes]:
-    """What the child writes, line by line, looking up at least every tenth of a second."""
+def _listen(
+    process: "subprocess.Popen[bytes]", stream: IO[bytes] | None, deadline: float, should_stop: ShouldStop
+) -> Iterator[dict[str, Any] | bytes]:
+    """What the child says, and the blocks of its stream, until both end."""
+    words = cast("IO[bytes]", process.stdout).fileno()
     rest = b""
+    for pipe, block in _blocks([words, stream.fileno()] if stream else [words], deadline, should_stop):
+        if pipe == words:
+            *lines, rest = (rest + block).split(b"\n")
+            yield from map(json.loads, lines)
+        else:
+            yield block
+
+
+def _blocks(pipes: Sequence[int], deadline: float, should_stop: ShouldStop) -> Iterator[tuple[int, bytes]]:
+    """What comes out of which pipe, looking up at least every tenth of a second."""
     with selectors.DefaultSelector() as selector:
-        selector.register(pipe, selectors.EVENT_READ)
-        while True:
+        for pipe in pipes:
+            selector.register(pipe, selectors.EVENT_READ)
+        while selector.get_map():
             if should_stop():
                 raise Stopped
             if time.monotonic() > deadline:
                 raise _too_late()
-            if not selector.select(SECONDS_BETWEEN_LOOKS):
-                continue
-            block = os.read(pipe, MIB)
-            if not block:
-                return
-            *whole, rest = (rest + block).split(b"\n")
-            yield from whole
+            for key, _ in selector.select(SECONDS_BETWEEN_LOOKS):
+                block = os.read(key.fd, MIB)
+                if block:
+                    yield key.fd, block
+                else:
+                    selector.unregister(key.fd)
 
 
 def _too_late() -> EngineTimeout:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
 
@@ -19,6 +20,7 @@ DateOrder = Literal["ymd", "dmy", "mdy"]
 
 OnProgress = Callable[[int, int, str], None]
 ShouldStop = Callable[[], bool]
+Turn = Callable[[], AbstractContextManager[None]]  # entered before a child starts, left when it has ended
 
 
 class BrokenFile(Invalid):

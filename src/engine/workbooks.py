@@ -98,6 +98,14 @@ def sheet_names(path: Path) -> list[str]:
 
 def sheet_rows(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
     """The rows of a sheet with their numbers, every cell as a text; rows without content are left out."""
+    for number, row in sheet_cells(path, name):
+        texts = [cell_text(cell) for cell in row]
+        if any(texts):
+            yield number, texts
+
+
+def sheet_cells(path: Path, name: str) -> Iterator[tuple[int, list[object]]]:
+    """The rows of a sheet with their numbers, every cell as the value that it holds."""
     from python_calamine import CalamineError
 
     with _open(path) as book:
@@ -108,10 +116,7 @@ def sheet_rows(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
                 known = ", ".join(book.sheet_names)
                 raise UnknownSheet(f"There is no sheet {name!r}; there are: {known}.") from error
             raise BrokenFile(f"The sheet {name!r} is damaged. {SAVE_AGAIN}") from error
-        for number, row in enumerate(sheet.iter_rows(), 1):
-            texts = [cell_text(cell) for cell in row]
-            if any(texts):
-                yield number, texts
+        yield from enumerate(sheet.iter_rows(), 1)
 
 
 def cell_text(cell: object) -> str:

@@ -8,27 +8,34 @@ from src.models.clients import Client
 from src.models.files import File
 from src.models.idempotency import IdempotencyKey
 from src.models.imports import Import, ImportChange
+from src.models.indicators import AngelRollup, ClientRollup, MonthRollup, PoloRollup
 from src.models.jobs import Job
 from src.models.processes import Process
 from src.models.transactions import Transaction, TransactionKey
+from src.models.views import ViewRefresh
 
 __all__ = [
     "Account",
     "Angel",
+    "AngelRollup",
     "ApiKey",
     "Atendimento",
     "AuditEntry",
     "Base",
     "Client",
+    "ClientRollup",
     "File",
     "IdempotencyKey",
     "Import",
     "ImportChange",
     "Job",
     "LoginThrottle",
+    "MonthRollup",
     "Polo",
+    "PoloRollup",
     "Process",
     "TokenFamily",
     "Transaction",
     "TransactionKey",
+    "ViewRefresh",
 ]

@@ -4,11 +4,13 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Numeric, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Numeric, Sequence, func, text
 from sqlalchemy.dialects.postgresql import ExcludeConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from src.models.base import Base
+
+CLIENT_NUMBER = Sequence("client_number", metadata=Base.metadata)  # of clients that come without an id
 
 
 class Client(Base):
@@ -28,6 +30,7 @@ class Client(Base):
             initially="IMMEDIATE",
         ),
         Index("ix_client_import_id", "import_id", postgresql_using="brin"),
+        Index("ix_client_country_id", text("lower(country)"), "id"),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

@@ -5,9 +5,10 @@ from decimal import Decimal
 from uuid import UUID
 
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Numeric, func
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from src.models.base import Base
+from src.models.clients import Client
 
 
 class Transaction(Base):
@@ -37,6 +38,8 @@ class Transaction(Base):
     amount: Mapped[Decimal] = mapped_column(Numeric(15, 2))
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     import_id: Mapped[UUID | None]
+
+    client: Mapped[Client] = relationship(lazy="raise")
 
 
 class TransactionKey(Base):

@@ -78,6 +78,11 @@ class TokenFamilyRepository(Repository[TokenFamily]):
     def revoke(self, family: UUID, because: str) -> bool:
         return self._revoke(TokenFamily.id == family, because) > 0
 
+    def end_reused(self, family: UUID) -> bool:
+        """Revoke a login whose token could not be rotated, unless that is because the login is over."""
+        is_not_over = TokenFamily.expires_at > func.clock_timestamp()
+        return self._revoke((TokenFamily.id == family) & is_not_over, "refresh token reused") > 0
+
     def revoke_all(self, account_id: UUID, because: str, *, but: UUID | None = None) -> int:
         """End all logins of an account, but for one if so wished."""
         condition = TokenFamily.account_id == account_id

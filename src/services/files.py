@@ -1,5 +1,6 @@
 """Files: looked at before they are kept, counted against the quota, deleted with their bytes."""
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,10 +14,11 @@ from sqlalchemy.orm import Session
 
 from src.config import Settings
 from src.database import DatabaseUnavailable, after_commit
+from src.domain.errors import Invalid
 from src.domain.files import clean_name
 from src.domain.ids import uuid7
 from src.domain.roles import Actor
-from src.engine.detect import ReadLimits, detect
+from src.engine.detect import detect
 from src.engine.preview import Preview, preview
 from src.engine.values import Detected
 from src.integrations.storage import Storage
@@ -25,6 +27,16 @@ from src.models import File
 from src.repositories.accounts import AccountRepository
 from src.repositories.files import FileRepository
 from src.services.audit import AuditTrail
+from src.services.reading import Readers
+
+
+class FileCorrupt(Invalid):
+    slug = "file-corrupt"
+    title = "The stored file is damaged"
+
+
+NO_LIMIT = 2**62
+PARQUET = "application/vnd.apache.parquet"
 
 
 class FileService:
@@ -56,6 +68,24 @@ class FileService:
         self.audit.note(actor, "file.uploaded", "file", file.id, size=file.size, sha256=file.sha256)
         return file
 
+    def keep_produced(self, upload: Upload, *, owner_id: UUID, name: str) -> File:
+        """Make the row of a file that the service itself made; it counts, but no quota refuses it."""
+        self.accounts.count_bytes(owner_id, upload.size, NO_LIMIT)
+        return self.files.add(
+            File(
+                id=uuid7(),
+                owner_id=owner_id,
+                kind="produced",
+                name=clean_name(name),
+                size=upload.size,
+                sha256=upload.sha256,
+                media_type=PARQUET,
+                detected={},
+                storage_key=upload.key,
+                expires_at=func.clock_timestamp() + timedelta(days=self.settings.upload_days),
+            )
+        )
+
     def delete(self, file: File, actor: Actor | None) -> None:
         """The row goes first, the bytes after the commit; a crash in between leaves them to the sweep."""
         self.files.delete(file)
@@ -67,15 +97,23 @@ class FileService:
         self.files.keep_profile(file_id, profile)
 
 
-def inspect(storage: Storage, upload: Upload, name: str) -> Detected:
+def inspect(storage: Storage, readers: Readers, upload: Upload, name: str) -> Detected:
     """Finish an upload and see what it is; what we don't accept leaves nothing behind."""
     upload.finish()
     try:
         with storage.local_path(upload.key) as path:
-            return detect(Path(path), clean_name(name), ReadLimits())
+            return detect(Path(path), clean_name(name), readers.limits, in_turn=readers.turn)
     except BaseException:
         storage.delete(upload.key)
         raise
+
+
+def check_content(path: Path, file: File) -> None:
+    """Raise unless the bytes are those that were stored."""
+    with path.open("rb") as content:
+        found = hashlib.file_digest(content, "sha256").hexdigest()
+    if found != file.sha256:
+        raise FileCorrupt("Its bytes are not those that were uploaded. Upload it again.")
 
 
 @contextmanager
@@ -93,7 +131,8 @@ def deleted_unless_kept(storage: Storage, upload: Upload) -> Iterator[None]:
         raise
 
 
-def preview_of(storage: Storage, file: File, rows: int, sheet: str | None) -> Preview:
+def preview_of(storage: Storage, readers: Readers, file: File, rows: int, sheet: str | None) -> Preview:
     """The first rows of a stored file."""
     with storage.local_path(file.storage_key) as path:
-        return preview(Path(path), Detected.from_json(file.detected), rows, sheet=sheet)
+        detected = Detected.from_json(file.detected)
+        return preview(Path(path), detected, rows, sheet=sheet, limits=readers.limits, in_turn=readers.turn)

@@ -17,6 +17,7 @@ from src.integrations.storage import Storage, StoredKey
 from src.models import File
 from src.repositories.files import FileRepository
 from src.repositories.job_leases import JobLeaseRepository
+from src.repositories.undoing import makers_in_vain, remove_unused_names
 from src.services.files import FileService
 from src.services.scratch import sweep_scratch
 
@@ -25,10 +26,14 @@ ORPHAN_AGE = timedelta(hours=3)  # no upload takes so long, even by a clock that
 SLICE = 500
 
 DELETE_OLD = {
-    "jobs": "DELETE FROM job WHERE finished_at < clock_timestamp() - :job_days * interval '1 day'",
+    "jobs": "DELETE FROM job WHERE finished_at < clock_timestamp() - :job_days * interval '1 day' "
+    "AND kind <> 'etl' AND NOT EXISTS (SELECT FROM import WHERE import.job_id = job.id)",
     "idempotency keys": "DELETE FROM idempotency_key WHERE expires_at < clock_timestamp()",
     "logins": "DELETE FROM token_family WHERE expires_at < clock_timestamp()",
     "login throttles": "DELETE FROM login_throttle WHERE updated_at < clock_timestamp() - interval '2 days'",
+    "view refreshes": "DELETE FROM view_refresh AS r USING view_refresh AS newer WHERE r.view = newer.view "
+    "AND newer.id > r.id AND newer.finished_at IS NOT NULL AND newer.error IS NULL "
+    "AND r.finished_at < clock_timestamp() - :job_days * interval '1 day'",
     "processes": "DELETE FROM process WHERE seen_at < clock_timestamp() - interval '1 day'",
 }
 
@@ -55,6 +60,11 @@ class HousekeepingService:
             what: int(self.session.execute(text(sql), values if ":job_days" in sql else {}).rowcount)  # type: ignore[attr-defined]  # CursorResult
             for what, sql in DELETE_OLD.items()
         }
+
+    def remove_unused_names(self) -> int:
+        """Angels, polos and clients that imports made which came to nothing; answers how many."""
+        removed = (remove_unused_names(self.session, id_) for id_ in makers_in_vain(self.session))
+        return sum(sum(names.values()) for names in removed)
 
     def delete_expired_files(self) -> int:
         """One slice of the files past their time; call again until it answers 0."""

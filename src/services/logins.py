@@ -98,17 +98,17 @@ class LoginService:
         return Grant(account, family.id, family.current_jti)
 
     def refresh(self, family: UUID, jti: UUID) -> Grant | None:
-        """The next refresh token; None, and the family's end, when this one was used before."""
+        """The next refresh token; None when the login is over, which it also is when this one was used."""
         successor = self.families.rotate(family, jti, uuid7())
-        account = self.families.find_live(family) if successor else None
-        if successor is None or account is None:
-            if self.families.revoke(family, "refresh token reused"):
+        if successor is None:
+            if self.families.end_reused(family):
                 log.warning(
                     "a used refresh token came back: its login is ended", extra={"family": str(family)}
                 )
                 self.audit.note(None, "login.reuse-detected", "token-family", family)
             return None
-        return Grant(account, family, successor)
+        account = self.families.find_live(family)
+        return Grant(account, family, successor) if account else None
 
     def log_out(self, actor: Actor) -> None:
         if actor.family is not None:

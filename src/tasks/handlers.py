@@ -1,11 +1,18 @@
 """Which handler does which kind of job."""
 
-from src.services import housekeeping, profiles
+from src.services import etl, housekeeping, imports, profiles, views
+from src.tasks.etl import run_etl
 from src.tasks.housekeeping import keep_house
+from src.tasks.imports import load_import, undo_import
 from src.tasks.profiles import profile_file
 from src.tasks.running import Handler
+from src.tasks.views import refresh_view
 
 HANDLERS: dict[str, Handler] = {
     profiles.KIND: profile_file,
     housekeeping.KIND: keep_house,
+    imports.KIND: load_import,
+    imports.UNDO: undo_import,
+    views.KIND: refresh_view,
+    etl.KIND: run_etl,
 }

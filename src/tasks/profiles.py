@@ -4,6 +4,7 @@ from uuid import UUID
 
 from src.engine.profile import Stopped, profile
 from src.engine.values import Detected
+from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
 
@@ -25,6 +26,7 @@ def profile_file(run: JobRun) -> Outcome:
                 work_dir=folder,
                 on_progress=run.progress,
                 should_stop=run.should_stop,
+                limits=read_limits(run.adapters.settings),
             )
         except Stopped:
             run.check()

@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -24,10 +24,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a handler found: the job's result, and what to write in the transaction that ends the job."""
+    """What a handler found: the job's result, and what to write in the transaction that ends the job.
+
+    What is known only after the writing is answered by `save` as another outcome, in place of this one.
+    `held` stays open until the end: files that `save` reads. An `error` ends the job as failed.
+    """
 
     result: dict[str, Any] = field(default_factory=dict)
-    save: Callable[[Services], object] = lambda _: None
+    save: Callable[[Services], "Outcome | None"] = lambda _: None
+    error: DomainError | None = None
+    held: ExitStack = field(default_factory=ExitStack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,14 @@ class JobRun:
     def check(self) -> None:
         """Raise when the job should not go on: cancelled, lost, or the worker is going down."""
         self.lease.check()
+
+
+class Postponed(Exception):
+    """The job cannot be done just now, through nobody's fault: give the worker back, and try again soon."""
+
+    def __init__(self, wait: timedelta) -> None:
+        super().__init__(f"again in {wait}")
+        self.wait = wait
 
 
 Handler = Callable[[JobRun], Outcome]
@@ -99,39 +113,38 @@ def _attempt(run: JobRun, handlers: dict[str, Handler]) -> JobState:
     """One attempt. Every ending is fenced: a zombie's changes are rolled back with it."""
     try:
         outcome = handlers[run.job.kind](run)
-        run.check()
-        return _end(run, JobState.DONE, result=outcome.result, save=outcome.save)
+        with outcome.held:
+            run.check()
+            return _end(run, JobState.DONE, outcome)
     except LeaseLost:
         raise
     except Interrupted as interruption:
         if interruption.is_cancel:
             return _end(run, JobState.CANCELLED)
         return _hand_back(run, wait=timedelta(0), forgiven=1)
+    except Postponed as postponed:
+        return _hand_back(run, wait=postponed.wait, forgiven=1)
     except Unavailable as error:
         return _try_later(run, error)
     except DomainError as error:
-        return _end(run, JobState.FAILED, error=error)
+        return _end(run, JobState.FAILED, Outcome(error=error))
     except Exception:
         log.exception("the job crashed")
         return _try_later(run, CrashedJob("It is in our log under this job's id."))
 
 
-def _end(
-    run: JobRun,
-    state: JobState,
-    *,
-    result: dict[str, Any] | None = None,
-    error: DomainError | None = None,
-    save: Callable[[Services], object] = lambda _: None,
-) -> JobState:
+def _end(run: JobRun, state: JobState, outcome: Outcome | None = None) -> JobState:
     """What the job writes and its ending are one transaction, the fence its last statement."""
+    outcome = outcome or Outcome()
     with run.services() as s:
-        save(s)
+        outcome = outcome.save(s) or outcome
+        if outcome.error and state is JobState.DONE:
+            state = JobState.FAILED
         is_mine = s.job_leases.end(
             run.job,
             state,
-            result=_json(result),
-            error=_error(error),
+            result=_json(outcome.result if state is JobState.DONE else outcome.result or None),
+            error=_error(outcome.error),
             progress=_json(run.lease.progress_members()),
         )
         if not is_mine:
@@ -142,7 +155,7 @@ def _end(
 def _try_later(run: JobRun, error: DomainError) -> JobState:
     """Wait and try again, until it was tried often enough."""
     if run.job.attempts >= run.job.max_attempts:
-        return _end(run, JobState.DEAD, error=error)
+        return _end(run, JobState.DEAD, Outcome(error=error))
     return _hand_back(run, wait=wait_before(run.job.attempts), error=error)
 
 

@@ -59,9 +59,8 @@ def change(app: Flask) -> Change:
 
     def apply(**changes: Any) -> Adapters:
         present: Adapters = app.extensions[EXTENSION]
-        parts = {
-            name: changes.pop(name) for name in ("storage", "hints", "hasher", "database") if name in changes
-        }
+        adapters = ("storage", "hints", "hasher", "database", "readers")
+        parts = {name: changes.pop(name) for name in adapters if name in changes}
         changed = replace(present, settings=replace(present.settings, **changes), **parts)
         app.extensions[EXTENSION] = changed
         return changed

@@ -1,5 +1,6 @@
 """Every route and everyone who should not come in, from the url map: a new route is in it by itself."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
@@ -21,6 +22,8 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "job_id": a_job,
     "key_id": lambda caller: an_api_key(caller)["id"],
 }
+# What belongs to nobody, and is there for everyone whose role is high enough.
+SHARED = frozenset(("atendimento_id", "client_id", "view"))
 # What only administrators can address: the role protects it.
 ADMINISTERED = frozenset(("account_id",))
 
@@ -38,7 +41,9 @@ class Route(NamedTuple):
     def path(self, **values: object) -> str:
         path = self.rule
         for argument in self.arguments:
-            path = path.replace(f"<uuid:{argument}>", str(values.get(argument, uuid4())))
+            (place,) = re.findall(rf"<[^<>]*\b{argument}>", path)
+            unknown = 2**62 if place.startswith("<int") else uuid4()
+            path = path.replace(place, str(values.get(argument, unknown)))
         return path
 
 
@@ -60,7 +65,8 @@ def route_of(app: Flask, rule: Rule, method: str) -> Route:
 
 ALL = list(routes())
 PROTECTED = [route for route in ALL if route.policy.role is not None]
-OF_OWNERS = [route for route in PROTECTED if set(route.arguments) - ADMINISTERED]
+OF_OWNERS = [route for route in PROTECTED if set(route.arguments) - ADMINISTERED - SHARED]
+OF_ALL = [route for route in PROTECTED if set(route.arguments) & SHARED]
 RANKED = [
     (route, role)
     for route in PROTECTED
@@ -94,7 +100,7 @@ def test_the_matrix_has_all_routes_of_the_api(session_app: Flask) -> None:
 
 def test_every_argument_of_a_route_is_known_to_the_matrix() -> None:
     arguments = {argument for route in ALL for argument in route.arguments}
-    assert arguments == OWNED.keys() | ADMINISTERED, "tell the matrix how to make the new noun"
+    assert arguments == OWNED.keys() | ADMINISTERED | SHARED, "tell the matrix how to make the new noun"
 
 
 def test_only_administrators_address_what_has_no_owner() -> None:
@@ -187,7 +193,7 @@ def test_a_public_route_does_not_mind_a_bad_token(app: Flask, route: Route) -> N
 
 
 @each("value", ["abc", "1e99", "0", str(UUID(int=0)) + "0"])
-@each("route", OF_OWNERS, ids=named)
+@each("route", OF_OWNERS + OF_ALL, ids=named)
 def test_an_id_that_is_none_is_404(app: Flask, admin: Caller, route: Route, value: str) -> None:
     path = route.path(**dict.fromkeys(route.arguments, value))
     assert send(app, route, path, **admin.headers).status_code == 404

@@ -21,6 +21,7 @@ from tests.api.conftest import Change
 from tests.api.test_access_matrix import OWNED
 from tests.architecture.tree import ROOT
 from tests.factories.accounts import Accounts, Caller
+from tests.factories.clients import a_client
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [
@@ -56,7 +57,9 @@ def schema(app: Flask, change: Change) -> Any:
 def present(admin: Caller, accounts: Accounts) -> dict[str, str]:
     """Things that exist, by the names that they have in addresses."""
     return {name: str(make(admin)) for name, make in OWNED.items()} | {
-        "account_id": str(accounts.caller().id)
+        "account_id": str(accounts.caller().id),
+        "client_id": a_client().external_id,
+        "view": "transaction_statistics",
     }
 
 

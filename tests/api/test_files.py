@@ -1,5 +1,6 @@
 """Files: listed, looked into, downloaded whole and in part, profiled, deleted."""
 
+import io
 from typing import Any
 from urllib.parse import unquote
 from uuid import UUID, uuid4
@@ -10,11 +11,12 @@ from hypothesis import strategies as st
 from werkzeug.http import parse_options_header
 from werkzeug.test import TestResponse
 
-from src.api.files import _attachment
+from src.api.lists import attachment
 from src.domain.files import clean_name
 from src.integrations.storage_disk import DiskStorage
+from src.integrations.storage_faults import StorageUnavailable
 from src.wiring import Services
-from tests.api.conftest import stored
+from tests.api.conftest import Change, stored
 from tests.api.nouns import CSV, FILES, JOBS, a_file
 from tests.factories.accounts import Accounts, Caller
 
@@ -60,6 +62,23 @@ class TestList:
     def test_sql_in_a_filter_is_only_text(self, operator: Caller, text: str) -> None:
         a_file(operator)
         assert names(operator.get(FILES, query_string={"name": text})) == []
+
+
+class Breaking(io.BytesIO):
+    """A store, and a file in it at the same time, that gives these pieces and raises these errors."""
+
+    def __init__(self, pieces: list[bytes | Exception]) -> None:
+        super().__init__()
+        self.pieces = pieces
+
+    def open(self, _key: str) -> "Breaking":
+        return self
+
+    def read(self, _size: int | None = -1, /) -> bytes:
+        piece = self.pieces.pop(0)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
 
 
 class TestContent:
@@ -146,6 +165,21 @@ class TestContent:
         answer = content(operator, file)
         assert (answer.status_code, answer.json["type"]) == (404, "/problems/content-missing")
 
+    @each("ending", [StorageUnavailable("It went away."), b""])
+    def test_one_that_breaks_off_ends_the_connection_and_is_logged_in_one_line(
+        self, operator: Caller, change: Change, caplog: pytest.LogCaptureFixture, ending: bytes | Exception
+    ) -> None:
+        file = a_file(operator, LINES)
+        change(storage=Breaking([LINES[:10], ending]))
+        answer = operator.get(f"{FILES}/{file['id']}/content", buffered=False)
+        pieces = answer.iter_encoded()
+        assert (answer.status_code, next(pieces)) == (200, LINES[:10])
+        with pytest.raises(ConnectionResetError):
+            next(pieces)
+        (line,) = [record for record in caplog.records if record.name == "src.api.files"]
+        assert f"{len(LINES) - 10} bytes before its end" in line.getMessage()
+        assert line.exc_info is None
+
     @each("name", ["relatório ação.csv", 'quo"te\\.csv', "数据.csv", "100%;x=y.csv", "a'b.csv"])
     def test_the_name_of_the_download_is_the_file_s(self, operator: Caller, name: str) -> None:
         header = content(operator, a_file(operator, name=name)).headers["Content-Disposition"]
@@ -155,7 +189,7 @@ class TestContent:
     @given(st.text(max_size=300))
     @settings(derandomize=True, deadline=None, max_examples=200)
     def test_no_name_can_break_out_of_the_header(self, name: str) -> None:
-        header = _attachment(clean_name(name))
+        header = attachment(clean_name(name))
         assert header.isascii()
         assert header.isprintable()
         kind, options = parse_options_header(header)

@@ -3,6 +3,8 @@
 import errno
 import gzip
 import io
+from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ from sqlalchemy import func, select, text
 from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
+from src.config import Settings
 from src.integrations.storage_disk import DiskStorage, DiskUpload
 from src.integrations.storage_upload import Upload
 from src.models import Account, File
+from src.services.reading import Readers
 from src.wiring import Services
 from tests.api.conftest import Change, MakeApp, stored
 from tests.api.nouns import CSV, FILES, a_file
+from tests.engine.making import workbook_bytes
 from tests.factories.accounts import Accounts, Caller
 
 each = pytest.mark.parametrize
@@ -98,6 +103,40 @@ class TestWhatIsKept:
     def test_equal_files_are_two_files(self, operator: Caller, store: DiskStorage) -> None:
         assert send(operator).json["id"] != send(operator).json["id"]
         assert len(stored(store)) == 2
+
+
+class TestWhenTooManyAreLookedInto:
+    """The places where workbooks are read are all taken."""
+
+    @pytest.fixture(autouse=True)
+    def taken(self, change: Change, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        monkeypatch.setattr("src.services.reading.PATIENCE", 0.05)
+        readers = Readers(replace(settings, max_readers=1))
+        change(readers=readers)
+        with readers.turn():
+            yield
+
+    def test_a_workbook_is_told_to_come_again_and_nothing_of_it_stays(
+        self, operator: Caller, store: DiskStorage, services: Services
+    ) -> None:
+        answer = send(operator, workbook_bytes({"A": [["id"], [1]]}), "people.xlsx")
+        assert (answer.status_code, answer.json["type"]) == (503, "/problems/readers-busy")
+        assert answer.headers["Retry-After"] == "5"
+        assert_nothing_stays(store, services, operator)
+
+    def test_texts_need_no_place(self, operator: Caller, store: DiskStorage) -> None:
+        made = send(operator)
+        assert made.status_code == 201
+        assert operator.get(f"{FILES}/{made.json['id']}/preview").status_code == 200
+
+    def test_the_preview_of_a_workbook_waits_its_turn_as_well(
+        self, operator: Caller, store: DiskStorage, change: Change, settings: Settings
+    ) -> None:
+        taken = change().readers
+        change(readers=Readers(settings))
+        made = send(operator, workbook_bytes({"A": [["id"], [1]]}), "people.xlsx").json
+        change(readers=taken)
+        assert operator.get(f"{FILES}/{made['id']}/preview").status_code == 503
 
 
 class TestNames:

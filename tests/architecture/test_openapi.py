@@ -50,9 +50,7 @@ def test_every_operation_has_a_summary_and_protected_ones_name_their_security(
     session_app: Flask, document: dict[str, Any]
 ) -> None:
     policies = {
-        (method.lower(), rule.rule.replace("<uuid:", "{").replace(">", "}")): rules.policy_of(
-            session_app, rule
-        )
+        (method.lower(), rules.PARAMETER.sub(rules.BRACED, rule.rule)): rules.policy_of(session_app, rule)
         for rule in session_app.url_map.iter_rules()
         for method in rule.methods or ()
     }

@@ -8,6 +8,9 @@ import pytest
 from click.testing import Result
 from flask import Flask
 
+from tests.committing import own_settings, workshop
+
+__all__ = ["own_settings", "workshop"]
 Run = Callable[..., Result]
 
 

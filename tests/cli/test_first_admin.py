@@ -1,14 +1,18 @@
 """The first administrator: made once, with a given or a generated password, whatever names are taken."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from src.cli.database import ensure_admin
 from src.domain.roles import Role
 from src.wiring import EXTENSION, Adapters, services
+from tests.committing import Workshop
 from tests.factories.accounts import PASSWORD, Accounts, Caller
 
 
@@ -56,3 +60,29 @@ def test_a_name_that_is_taken_by_somebody_else_is_not_taken_over(
         found = s.account_rows.find_by_login_name("boss@example.org")
     assert found is not None
     assert found.role == "viewer"
+
+
+def test_the_password_is_kept_before_the_account_is_committed(workshop: Workshop, tmp_path: Path) -> None:
+    path = tmp_path / "admin.txt"
+
+    def crash(session: Session) -> None:
+        assert "password=" in path.read_text()
+        raise KeyboardInterrupt
+
+    event.listen(Session, "before_commit", crash)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            ensure_admin(path)
+    finally:
+        event.remove(Session, "before_commit", crash)
+    unknown = path.read_text()
+    told = ensure_admin(path)
+    assert path.read_text() != unknown
+    assert told.endswith(path.read_text().rstrip("\n"))
+    assert ensure_admin(path) == ""
+
+
+def test_an_administrator_whose_password_cannot_be_kept_is_not_made(app: Flask, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        ensure_admin(tmp_path / "nowhere" / "admin.txt")
+    assert "password=" in ensure_admin(tmp_path / "admin.txt")

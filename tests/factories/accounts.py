@@ -38,6 +38,9 @@ class Caller:
     def post(self, path: str, **options: Any) -> TestResponse:
         return self.call("post", path, **options)
 
+    def put(self, path: str, **options: Any) -> TestResponse:
+        return self.call("put", path, **options)
+
     def patch(self, path: str, **options: Any) -> TestResponse:
         return self.call("patch", path, **options)
 

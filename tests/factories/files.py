@@ -32,7 +32,7 @@ class Files:
         name = f"table-{next(_numbers)}.csv"
         with adapters().storage.create(storage_key(uuid7())) as upload:
             upload.write(content)
-            detected = inspect(adapters().storage, upload, name)
+            detected = inspect(adapters().storage, adapters().readers, upload, name)
         with services() as s:
             file = s.files.keep(upload, detected, name=name, actor=owner)
             if columns:

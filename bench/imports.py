@@ -1,0 +1,242 @@
+"""Imports: the service on a dirty file beside `psql \\copy` of the same good rows, clean and with ids resolved.
+
+`python -m bench.imports [--rows 2000000] [--rounds 5] [--write]` brings its own PostgreSQL.
+"""
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from flask import Flask
+from sqlalchemy import text
+
+from bench.generate import Made, generate
+from bench.page import machine, write_section
+from src.app import create_app, make_adapters
+from src.cli.database import create_database
+from src.config import Settings
+from src.database import WORKER
+from src.domain.files import storage_key
+from src.domain.ids import uuid7
+from src.domain.roles import Actor, Role
+from src.embedded import EmbeddedServers
+from src.embedded.postgres import programs
+from src.models import File
+from src.services.accounts import actor_of
+from src.services.files import inspect
+from src.services.imports import Terms, dataset_of, look_at
+from src.tasks.handlers import HANDLERS
+from src.tasks.running import run_job
+from src.wiring import EXTENSION, adapters, services
+from tests.databases import libpq, migrate
+
+HEADING = "## Imports"
+RESOLVE = {
+    "atendimentos": """SELECT id_atendimento, c.id, a.id, p.id, data_limite, data_de_atendimento, status
+        FROM raw JOIN client c ON c.external_id = id_cliente JOIN angel a ON a.name = raw.angel
+        JOIN polo p ON p.name = raw.polo ORDER BY line""",
+    "transactions": """SELECT transaction_id, c.id, transaction_type, transaction_date || '+00', currency, amount
+        FROM raw JOIN client c ON c.external_id = raw.client_id ORDER BY line""",
+}
+COLUMNS = {
+    "atendimentos": "external_id, client_id, angel_id, polo_id, data_limite, data_de_atendimento, status",
+    "transactions": "transaction_id, client_id, transaction_type, transaction_date, currency, amount",
+}
+NAMES = {
+    "atendimentos": (
+        "INSERT INTO client (external_id) SELECT DISTINCT id_cliente FROM raw",
+        "INSERT INTO angel (name) SELECT DISTINCT angel FROM raw",
+        "INSERT INTO polo (name) SELECT DISTINCT polo FROM raw",
+    ),
+    "transactions": ("INSERT INTO client (external_id) SELECT DISTINCT client_id FROM raw",),
+}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A database with all names, the dirty file in the store, and the clean one for psql."""
+
+    dataset: str
+    made: Made
+    url: str
+    resolved: Path
+    file: File
+    actor: Actor
+
+    @property
+    def table(self) -> str:
+        return dataset_of(self.dataset).table
+
+    def reset(self) -> None:
+        """An empty table, and nothing left to write."""
+        with services() as s:
+            s.session.execute(text(f"TRUNCATE {self.table}, transaction_key"))
+        self.psql("-c", "VACUUM", "-c", "CHECKPOINT", role="postgres")
+
+    def psql(self, *arguments: str, options: str = "", role: str = "indicators") -> None:
+        subprocess.run(
+            [
+                programs() / "psql",
+                libpq(self.url).replace("//indicators@", f"//{role}@"),
+                "-q",
+                "-v",
+                "ON_ERROR_STOP=1",
+                *arguments,
+            ],
+            check=True,
+            env={**os.environ, "PGOPTIONS": options},
+        )
+
+    def copy(self, options: str = "") -> None:
+        copy = f"\\copy {self.table} ({COLUMNS[self.dataset]}) FROM '{self.resolved}' (FORMAT csv)"
+        self.psql("-c", copy, options=options)
+
+    def load(self) -> None:
+        terms = Terms()
+        dataset = dataset_of(self.dataset)
+        mine = adapters()
+        look = look_at(
+            mine.storage, mine.readers, self.file.storage_key, self.file.detected, dataset, terms.options
+        )
+        with services() as s:
+            imported, _ = s.imports.start(self.file, dataset, look, terms, self.actor, is_forced=True)
+        assert imported.job_id
+        run_job(imported.job_id, HANDLERS)
+        with services() as s:
+            done = s.import_rows.get_own(imported.id, None)
+        if (done.rows_read, done.inserted) != (self.made.rows, self.made.good):
+            raise SystemExit(
+                f"wrong counts: {done.rows_read} read, {done.inserted} inserted, {done.job and done.job.error}"
+            )
+        print("   ", done.report["seconds"], flush=True)
+
+
+@contextmanager
+def service(folder: Path) -> Iterator[Flask]:
+    """The application over servers of its own."""
+    with EmbeddedServers(folder / "var") as servers:
+        settings = Settings(
+            database_url=servers.database_url,
+            redis_url=servers.redis_url,
+            jwt_secret="x" * 40,
+            storage_url=str(folder / "files"),
+            var_dir=folder / "var",
+            log_dir="",
+            log_level="ERROR",
+            quota_bytes=2**50,
+            disk_reserve_bytes=0,
+        )
+        create_database(settings.database_url)
+        migrate(settings.database_url)
+        app = create_app(adapters=make_adapters(settings, WORKER))
+        with app.app_context():
+            yield app
+            app.extensions[EXTENSION].database.bind.engine.dispose()
+
+
+def prepare(dataset: str, rows: int, folder: Path, url: str) -> Bench:
+    made = generate(dataset, rows, folder)
+    resolved = folder / f"{dataset}.resolved.csv"
+    header = made.clean.open().readline().strip()
+    columns = ", ".join(f"{name} text" for name in header.split(",")).replace("line text", "line bigint")
+    with services() as s:
+        owner = s.accounts.create(
+            role=Role.ADMIN, email="bench@example.org", password="a long bench phrase", name="b"
+        )
+        actor = actor_of(owner)
+    with adapters().storage.create(storage_key(uuid7())) as upload:
+        with made.dirty.open("rb") as content:
+            while block := content.read(1 << 20):
+                upload.write(block)
+        detected = inspect(adapters().storage, adapters().readers, upload, made.dirty.name)
+    with services() as s:
+        file = s.files.keep(upload, detected, name=made.dirty.name, actor=actor)
+    bench = Bench(dataset, made, url, resolved, file, actor)
+    bench.psql(
+        *("-c", f"CREATE UNLOGGED TABLE raw ({columns})"),
+        *("-c", f"\\copy raw FROM '{made.clean}' (FORMAT csv, HEADER)"),
+        *(part for name in NAMES[dataset] for part in ("-c", name)),
+        *("-c", f"\\copy ({' '.join(RESOLVE[dataset].split())}) TO '{resolved}' (FORMAT csv)"),
+        *("-c", "DROP TABLE raw", "-c", "ANALYZE"),
+    )
+    return bench
+
+
+def measure(bench: Bench, ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
+    """Seconds of each way, alternating."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for number in range(rounds):
+        for name, run in ways.items():
+            bench.reset()
+            began = time.monotonic()
+            run()
+            seconds[name].append(time.monotonic() - began)
+            print(f"{number + 1}/{rounds} {name}: {seconds[name][-1]:.2f} s", flush=True)
+    return seconds
+
+
+def report(bench: Bench, seconds: dict[str, list[float]]) -> list[str]:
+    """The rows of the table for one dataset."""
+    base = statistics.median(seconds["psql \\copy"])
+    lines = []
+    for name, found in seconds.items():
+        median = statistics.median(found)
+        rate = f"{bench.made.good / median:,.0f}"
+        lines.append(
+            f"| {bench.dataset}, {bench.made.rows:,} rows | {name} | {median:.1f} | {rate} | {base / median:.2f} |"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--datasets", nargs="+", default=["atendimentos", "transactions"])
+    parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
+    given = parser.parse_args()
+    lines = [
+        HEADING,
+        "",
+        "A dirty file (1 % bad rows, quoted line ends, bytes of another encoding) through the whole job of the "
+        "service, beside `psql \\copy` of its good rows, clean and with ids resolved, into the same table with the "
+        "same indexes, constraints and triggers.",
+        "",
+        f"{machine()}, PostgreSQL 18 with its default settings. Medians of {given.rounds} alternating runs. "
+        "Again: `python -m bench.imports --write`.",
+        "",
+        "| file | way | s | good rows/s | times `\\copy` |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for dataset in given.datasets:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-imports-")))
+            app = stack.enter_context(service(folder))
+            url = app.extensions[EXTENSION].settings.database_url
+            bench = prepare(dataset, given.rows, folder, url)
+            ways: dict[str, Callable[[], None]] = {
+                "psql \\copy": bench.copy,
+                "psql \\copy, foreign keys unchecked": lambda: bench.copy(
+                    "-c session_replication_role=replica"
+                ),
+                "the service": bench.load,
+            }
+            lines += report(bench, measure(bench, ways, given.rounds))
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    lines += ["", f"The largest child process had {children} MiB."]
+    section = "\n".join(lines) + "\n"
+    print(section)
+    if given.write:
+        write_section(HEADING, section)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""Clients and transactions in one request."""
+
+from flask_smorest.fields import Upload
+from marshmallow import fields
+
+from src.api.schemas.base import Schema
+
+
+class EtlFormSchema(Schema):
+    clients = Upload(required=True, metadata={"description": "The file of the clients."})
+    transactions = Upload(required=True, metadata={"description": "The file of their transactions."})
+
+
+class EtlQuery(Schema):
+    force = fields.Boolean(load_default=False, metadata={"description": "Load the same files once more."})

@@ -1,0 +1,68 @@
+"""The child's part of a load: shape and values are judged batch by batch, and good rows are passed on."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from src.engine.casting import cast_columns
+from src.engine.copying import CopyStream
+from src.engine.faults import FaultFile
+from src.engine.plans import Loaded, LoadPlan
+from src.engine.shaping import Batch
+from src.engine.sources import marks_of, open_source
+from src.engine.values import OnProgress, ReadLimits, Sandbox
+
+THREADS = 1
+
+
+def read_load(
+    arguments: Mapping[str, Any], folder: Path, sandbox: Sandbox, on_progress: OnProgress
+) -> dict[str, Any]:
+    """Read the file once, and tell what came of it."""
+    pa.set_cpu_count(THREADS)
+    plan, limits = LoadPlan.from_json(arguments["plan"]), ReadLimits.from_json(arguments["limits"])
+    source = open_source(
+        Path(arguments["path"]),
+        plan.detected,
+        folder,
+        limits,
+        sandbox,
+        on_progress,
+        is_encoding_given=plan.is_encoding_given,
+    )
+    read, good = 0, 0
+    with (
+        FaultFile(Path(arguments["faults"]), arguments["most_rejects"]) as faults,
+        CopyStream(plan, arguments["pipe"]) as stream,
+    ):
+        for batch in source.batches(marks_of(plan)):
+            read += len(batch.lines)
+            good += _pass_on(plan, batch, faults, stream)
+    return Loaded(
+        rows_read=read,
+        rows_good=good,
+        rows_rejected=faults.rejected,
+        encoding=source.encoding,
+        is_recoded=source.encoding == "cp1252" and not plan.is_encoding_given,
+        summary={column: dict(codes) for column, codes in faults.summary.items()},
+    ).to_json()
+
+
+def _pass_on(plan: LoadPlan, batch: Batch, faults: FaultFile, stream: CopyStream) -> int:
+    """One batch on its way; how many of its rows are good."""
+    columns, found = cast_columns(plan, batch.cells, plan.rules)
+    is_good = np.ones(len(batch.sound), bool)
+    for group in found:
+        is_good[group.rows] = False
+    own = [replace(group, rows=batch.sound[group.rows]) for group in found]
+    faults.add(batch.lines, [*batch.faults, *own])
+    columns.insert(0, pa.array(batch.lines[batch.sound], pa.int64()))
+    if own:
+        mask = pa.array(is_good)
+        columns = [column.filter(mask) for column in columns]
+    stream.add(columns)
+    return int(np.count_nonzero(is_good))

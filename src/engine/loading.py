@@ -1,0 +1,158 @@
+"""Loading a file: a child reads and judges it, and its good rows come out as a binary COPY stream.
+
+The memory of both sides is bounded: the child waits while the caller deals with a block.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from src.engine.plans import (
+    Ambiguous,
+    Loaded,
+    LoadPlan,
+    MappedColumn,
+    Settled,
+    TooManyRejects,
+    staging_types,
+)
+from src.engine.sandbox import ignore_progress, never, run_in_child
+from src.engine.values import MIB, Detected, OnProgress, ReadLimits, ShouldStop
+
+__all__ = [
+    "Ambiguous",
+    "LoadPlan",
+    "Loaded",
+    "MappedColumn",
+    "Settled",
+    "TooManyRejects",
+    "collect_rows",
+    "load",
+    "settle",
+    "staging_types",
+    "unsettled",
+]
+
+SECONDS = 3600.0
+DEFAULT_LIMITS = ReadLimits()
+
+
+def load(
+    path: Path,
+    plan: LoadPlan,
+    *,
+    work_dir: Path,
+    faults: Path,
+    on_block: Callable[[bytes], object],
+    most_rejects: int | None = None,
+    memory_limit: int = 512 * MIB,
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never,
+    seconds: float = SECONDS,
+    limits: ReadLimits = DEFAULT_LIMITS,
+) -> Loaded:
+    """Give `on_block` a COPY stream of the good rows, and write what is wrong with the others to `faults`.
+
+    `TooManyRejects` comes once more than `most_rejects` rows are refused, `Stopped` if the caller says so.
+    """
+    arguments = {
+        "path": str(path.resolve()),
+        "plan": plan.to_json(),
+        "faults": str(faults.resolve()),
+        "most_rejects": most_rejects,
+        "limits": asdict(limits),
+    }
+    return Loaded.from_json(
+        run_in_child(
+            "load",
+            arguments,
+            replace(limits.sandbox, memory=memory_limit, seconds=seconds),
+            work_dir=work_dir,
+            on_progress=on_progress,
+            should_stop=should_stop,
+            on_block=on_block,
+        )
+    )
+
+
+def collect_rows(
+    path: Path,
+    detected: Detected,
+    faults: Path | Sequence[Path],
+    target: Path,
+    *,
+    work_dir: Path,
+    encoding: str | None = None,
+    memory_limit: int = 512 * MIB,
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never,
+    seconds: float = SECONDS,
+    limits: ReadLimits = DEFAULT_LIMITS,
+) -> int:
+    """Write the faults, sorted by line, with the cells of their rows as they stand in the file, to `target`.
+
+    `encoding` is the one that the file was loaded with. The answer is how many faults there are.
+    """
+    files = [faults] if isinstance(faults, Path) else faults
+    arguments = {
+        "path": str(path.resolve()),
+        "detected": asdict(detected),
+        "encoding": encoding,
+        "faults": [str(file.resolve()) for file in files],
+        "target": str(target.resolve()),
+        "limits": asdict(limits),
+    }
+    answer = run_in_child(
+        "collect",
+        arguments,
+        replace(limits.sandbox, memory=memory_limit, seconds=seconds),
+        work_dir=work_dir,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    return int(answer["faults"])
+
+
+def unsettled(plan: LoadPlan) -> list[MappedColumn]:
+    """The columns whose order of dates or decimal mark the head of the file did not settle."""
+    return [column for column in plan.columns if _is_unsettled(plan, column)]
+
+
+def _is_unsettled(plan: LoadPlan, column: MappedColumn) -> bool:
+    """Where bad values made the column a text, nothing is known about the others."""
+    found = plan.detected.columns[column.position]
+    return column.field.type in ("date", "datetime", "decimal") and (
+        found.is_ambiguous or found.type in ("text", "boolean")
+    )
+
+
+def settle(
+    path: Path,
+    plan: LoadPlan,
+    *,
+    work_dir: Path,
+    memory_limit: int = 512 * MIB,
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never,
+    seconds: float = SECONDS,
+    limits: ReadLimits = DEFAULT_LIMITS,
+) -> Settled:
+    """Read the unsettled columns as their values say, as far as these say anything."""
+    columns = unsettled(plan)
+    if not columns:
+        return Settled(plan=plan, ambiguous=())
+    arguments = {
+        "path": str(path.resolve()),
+        "plan": plan.to_json(),
+        "positions": [column.position for column in columns],
+        "limits": asdict(limits),
+    }
+    answer = run_in_child(
+        "settle",
+        arguments,
+        replace(limits.sandbox, memory=memory_limit, seconds=seconds),
+        work_dir=work_dir,
+        on_progress=on_progress,
+        should_stop=should_stop,
+    )
+    return Settled.from_json(answer)

@@ -1,0 +1,184 @@
+"""The rows of one import on their way: in a temporary table, checked against each other and the tables."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from src.domain.datasets import Field, Mode, Reference
+from src.repositories.targets import Target
+
+SETTINGS = (
+    "SET LOCAL statement_timeout = 0",  # the lease bounds the job, not a clock in the database
+    "SET LOCAL idle_in_transaction_session_timeout = '10min'",
+    "SET LOCAL work_mem = '192MB'",
+    "SET LOCAL temp_buffers = '64MB'",
+)
+NAMES_AT_A_TIME = 20_000
+
+
+class Staging:
+    """One file's good rows; what is found against them goes to `fault`, and they go from here."""
+
+    def __init__(
+        self, session: Session, target: Target, *, types: Mapping[str, str], headers: Mapping[str, str]
+    ) -> None:
+        self.session = session
+        self.target = target
+        self.types = types  # of each mapped field, in the order of the stream
+        self.headers = headers  # of each mapped field in the file
+        self.fields: Sequence[Field] = [target.dataset.field(name) for name in types]
+        self.references = [(field, field.reference) for field in self.fields if field.reference]
+
+    @property
+    def key(self) -> str | None:
+        """The field that names a row, if the file has it."""
+        return self.target.dataset.key if self.target.dataset.key in self.types else None
+
+    @contextmanager
+    def receive(self) -> Iterator[Callable[[bytes], None]]:
+        """Make the tables, and take blocks of a COPY stream."""
+        for setting in SETTINGS:
+            self.session.execute(text(setting))
+        columns = ", ".join(f'"{name}" {kind}' for name, kind in self.types.items())
+        self.session.execute(text(f"CREATE TEMP TABLE staging (line bigint, {columns}) ON COMMIT DROP"))
+        self.session.execute(
+            text(
+                "CREATE TEMP TABLE fault (line bigint, field text, code text, value text, detail text) "
+                "ON COMMIT DROP"
+            )
+        )
+        connection: Any = self.session.connection().connection.driver_connection
+        with connection.cursor() as cursor, cursor.copy("COPY staging FROM STDIN (FORMAT BINARY)") as copy:
+            yield copy.write
+        self.session.execute(text("ANALYZE staging"))
+
+    def count(self) -> int:
+        return int(self.session.scalars(text("SELECT count(*) FROM staging")).one())
+
+    def reject_unknown(self) -> None:
+        """Rows that name something that is not there and that an import must not make."""
+        for field, reference in self.references:
+            if not reference.is_made:
+                self._fault(
+                    field.name,
+                    reference.code,
+                    f"""FROM staging s LEFT JOIN {reference.table} r ON r.deleted_at IS NULL
+                        AND r.{reference.column} = s."{field.name}" WHERE r.id IS NULL""",
+                )
+        self._drop_faulty()
+
+    def reject_repeated(self) -> None:
+        """Of several rows with one key, the first one counts."""
+        if self.key:
+            self._reject_second(self.key, "duplicate")
+            self._drop_faulty()
+
+    def reject_present(self) -> None:
+        """Rows whose key is in the table already."""
+        if self.key:
+            table, column = self.target.dataset.table, self.target.dataset.key_column
+            self._fault(
+                self.key,
+                "already_there",
+                f'FROM staging s JOIN {table} t ON t.{column} = s."{self.key}" AND {self.target.is_present}',
+            )
+            self._drop_faulty()
+
+    def reject_taken(self, mode: Mode) -> None:
+        """Rows with a value that another row has and keeps: refused ones keep theirs, so look again."""
+        for name, code in (self.target.dataset.unique or {}).items():
+            if name not in self.types:
+                continue
+            self._reject_second(name, code)
+            self._drop_faulty()
+            while self._fault(name, code, self._holders(name, mode)):
+                self._drop_faulty()
+
+    def missing_names(self) -> dict[Reference, list[str]]:
+        """What rows name that is not there yet, sorted, so that two imports make it in the same order."""
+        found = {}
+        for field, reference in self.references:
+            statement = text(
+                f"""SELECT DISTINCT s."{field.name}" FROM staging s LEFT JOIN {reference.table} r
+                    ON r.{reference.column} = s."{field.name}" WHERE r.id IS NULL ORDER BY 1"""
+            )
+            names = list(self.session.scalars(statement))
+            if names:
+                found[reference] = names
+        return found
+
+    def lock_references(self) -> bool:
+        """Hold what the rows point to, as foreign keys would, in one go; False if something is gone."""
+        for field, reference in self.references:
+            wanted = self.session.scalars(text(f'SELECT count(DISTINCT "{field.name}") FROM staging')).one()
+            held = self.session.scalars(
+                text(
+                    f"""SELECT count(*) FROM (SELECT FROM {reference.table} r WHERE r.{reference.column} IN
+                        (SELECT "{field.name}" FROM staging) ORDER BY r.id FOR KEY SHARE) AS held"""
+                )
+            ).one()
+            if held != wanted:
+                return False
+        return True
+
+    def faults(self) -> list[tuple[str, str, int]]:
+        """How many rows have a fault that was found here, by header and code."""
+        rows = self.session.execute(text("SELECT field, code, count(*) AS lines FROM fault GROUP BY 1, 2"))
+        return [(self.headers.get(field, ""), code, int(lines)) for field, code, lines in rows]
+
+    def note_fault(self, line: int, code: str, detail: str) -> None:
+        statement = text("INSERT INTO fault VALUES (:line, NULL, :code, '', :detail)")
+        self.session.execute(statement, {"line": line, "code": code, "detail": detail})
+        self._drop_faulty()
+
+    def fault_rows(self) -> Iterator[tuple[int, str, str, str, str]]:
+        """Every fault found here: line, header, code, value, detail; sorted by line."""
+        statement = text("SELECT line, field, code, value, detail FROM fault ORDER BY line")
+        for row in self.session.execute(statement.execution_options(yield_per=5_000)):
+            header = self.headers.get(row.field, "") if row.field else ""
+            yield row.line, header, row.code, row.value, row.detail
+
+    def _holders(self, name: str, mode: Mode) -> str:
+        dataset = self.target.dataset
+        gives_up = f"""NOT EXISTS (SELECT FROM staging h WHERE h."{dataset.key}" = t.{dataset.key_column}
+            AND h."{name}" IS DISTINCT FROM t.{name})"""
+        return f"""FROM staging s JOIN {dataset.table} t ON t.{name} = s."{name}" AND t.deleted_at IS NULL
+            AND t.{dataset.key_column} <> s."{dataset.key}"
+            WHERE {gives_up if mode == "upsert" else "true"}"""
+
+    def _reject_second(self, name: str, code: str) -> None:
+        self._fault(
+            name,
+            code,
+            f"""FROM (SELECT line, "{name}", min(line) OVER (PARTITION BY "{name}") AS first FROM staging
+                WHERE "{name}" IN (SELECT "{name}" FROM staging GROUP BY 1 HAVING count(*) > 1)) AS s
+                WHERE s.line <> s.first""",
+            detail="'It stands on line ' || s.first || '.'",
+        )
+
+    def _fault(self, name: str, code: str, source: str, detail: str = "''") -> int:
+        """Note a fault for each row of the query; answers how many."""
+        statement = (
+            f"""INSERT INTO fault SELECT s.line, '{name}', '{code}', s."{name}"::text, {detail} {source}"""
+        )
+        return int(self.session.execute(text(statement)).rowcount)  # type: ignore[attr-defined]  # a result
+
+    def _drop_faulty(self) -> None:
+        self.session.execute(text("DELETE FROM staging USING fault WHERE fault.line = staging.line"))
+
+
+def make_names(session: Session, reference: Reference, names: Sequence[str], import_id: UUID) -> None:
+    """Make what rows name, noting which import it was for; what others made meanwhile is as good."""
+    statement = text(
+        f"""INSERT INTO {reference.table} ({reference.column}, import_id)
+            SELECT name, :import_id FROM unnest(CAST(:names AS text[])) AS name
+            ON CONFLICT ({reference.column}) DO NOTHING"""
+    )
+    for start in range(0, len(names), NAMES_AT_A_TIME):
+        session.execute(
+            statement, {"names": list(names[start : start + NAMES_AT_A_TIME]), "import_id": import_id}
+        )

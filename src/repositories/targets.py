@@ -1,0 +1,52 @@
+"""Where the rows of a dataset go: what SQL has to know of the table beside the dataset's declaration."""
+
+from dataclasses import dataclass
+
+from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Dataset, Field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A dataset's table. `t` stands for it in the conditions, `s` for the staged rows."""
+
+    dataset: Dataset
+    is_present: str = "true"  # which rows count when a key is looked up
+    has_versions: bool = True  # whether a row may change after it was made
+    used_by: tuple[tuple[str, str], ...] = ()  # tables and their columns that point to the rows
+    on_update: str = ""  # what else an upsert sets in a row that it changes
+
+    def column(self, field: Field) -> str:
+        """The column of the table that a field goes to."""
+        if field.reference:
+            return field.reference.key
+        if field.name == self.dataset.key:
+            return self.dataset.key_column or field.name
+        return field.name
+
+    def value(self, field: Field) -> str:
+        """What goes there from a staged row, apart from references, which are joined."""
+        value = f's."{field.name}"'
+        if field.type == "datetime" and self.dataset.time_zone:
+            value = f"({value} AT TIME ZONE '{self.dataset.time_zone}')"
+        if field.default is not None:
+            value = f"coalesce({value}, '{field.default}')"
+        return value
+
+
+TARGETS: dict[str, Target] = {
+    target.dataset.name: target
+    for target in (
+        Target(dataset=ATENDIMENTOS, is_present="t.deleted_at IS NULL"),
+        Target(
+            dataset=CLIENTS,
+            used_by=(("atendimento", "client_id"), ("transaction", "client_id")),
+            on_update="deleted_at = NULL",
+        ),
+        Target(dataset=TRANSACTIONS, has_versions=False),
+    )
+}
+MADE_ON_THE_WAY: dict[str, tuple[tuple[str, str], ...]] = {
+    "angel": (("atendimento", "angel_id"),),
+    "polo": (("atendimento", "polo_id"),),
+    "client": (("atendimento", "client_id"), ("transaction", "client_id")),
+}

@@ -1,0 +1,128 @@
+"""An import taken back: its rows go, rows it changed are as before, what was changed since is kept."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from src.repositories.targets import MADE_ON_THE_WAY, Target
+
+KEPT_SHOWN = 100
+SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL work_mem = '128MB'")
+
+
+@dataclass
+class Undone:
+    """What an undo did: rows removed, restored, and kept because they are used or were changed since."""
+
+    removed: int = 0
+    restored: int = 0
+    kept: int = 0
+    kept_rows: list[str] = field(default_factory=list)
+    names_removed: dict[str, int] = field(default_factory=dict)
+
+
+class Undoing:
+    def __init__(self, session: Session, target: Target, import_id: UUID) -> None:
+        self.session = session
+        self.target = target
+        self.values = {"import_id": import_id}
+
+    def run(self) -> Undone:
+        for setting in SETTINGS:
+            self.session.execute(text(setting))
+        undone = Undone()
+        if self.target.has_versions:
+            undone.kept_rows = self._changed_since()
+        undone.removed = self._remove()
+        if "upsert" in self.target.dataset.modes:
+            undone.restored = self._restore()
+        undone.kept_rows = [*self._still_there(), *undone.kept_rows]
+        undone.kept = len(undone.kept_rows)
+        undone.kept_rows = undone.kept_rows[:KEPT_SHOWN]
+        self.session.execute(text("DELETE FROM import_change WHERE import_id = :import_id"), self.values)
+        undone.names_removed = remove_unused_names(self.session, self.values["import_id"])
+        return undone
+
+    @property
+    def _table(self) -> str:
+        return self.target.dataset.table
+
+    def _remove(self) -> int:
+        """The rows that it made, unless something changed or uses them."""
+        conditions = ["t.import_id = :import_id"]
+        if self.target.has_versions:
+            conditions.append(
+                "(t.version = 1 OR EXISTS (SELECT FROM import_change c WHERE c.import_id = :import_id "
+                "AND c.row_id = t.id AND c.version = t.version))"
+            )
+        conditions += [
+            f"NOT EXISTS (SELECT FROM {other} u WHERE u.{column} = t.id)"
+            for other, column in self.target.used_by
+        ]
+        return self._count(f"DELETE FROM {self._table} t WHERE {' AND '.join(conditions)}")
+
+    def _restore(self) -> int:
+        """The rows that it changed, as they were."""
+        columns = [
+            name
+            for name in self.session.scalars(
+                text("SELECT column_name FROM information_schema.columns WHERE table_name = :table"),
+                {"table": self._table},
+            )
+            if name not in ("id", "version", "updated_at")
+        ]
+        sets = ", ".join(f"{column} = b.{column}" for column in columns)
+        return self._count(
+            f"""UPDATE {self._table} t SET {sets}, version = t.version + 1, updated_at = now()
+                FROM import_change c, jsonb_populate_record(NULL::{self._table}, c.before) b
+                WHERE c.import_id = :import_id AND t.id = c.row_id AND t.version = c.version"""
+        )
+
+    def _changed_since(self) -> list[str]:
+        """Rows of others that it changed, and someone after it."""
+        return self._keys(
+            "JOIN import_change c ON c.row_id = t.id WHERE c.import_id = :import_id "
+            "AND c.version <> t.version AND t.import_id IS DISTINCT FROM :import_id"
+        )
+
+    def _still_there(self) -> list[str]:
+        return self._keys("WHERE t.import_id = :import_id")
+
+    def _keys(self, source: str) -> list[str]:
+        key = self.target.dataset.key_column or "id"
+        statement = text(f"SELECT coalesce(t.{key}, t.id::text) FROM {self._table} t {source} ORDER BY t.id")
+        return list(self.session.scalars(statement, self.values))
+
+    def _count(self, statement: str) -> int:
+        return int(self.session.execute(text(statement), self.values).rowcount)  # type: ignore[attr-defined]  # a result
+
+
+def makers_in_vain(session: Session) -> list[UUID]:
+    """Imports that made names ahead, and then came to nothing."""
+    made = " UNION ".join(f"SELECT import_id FROM {table}" for table in MADE_ON_THE_WAY)
+    statement = text(
+        f"""SELECT i.id FROM ({made}) AS made JOIN import i ON i.id = made.import_id
+            LEFT JOIN job ON job.id = i.job_id
+            WHERE i.committed_at IS NULL AND coalesce(job.state, '') NOT IN ('queued', 'running')"""
+    )
+    return list(session.scalars(statement))
+
+
+def remove_unused_names(session: Session, import_id: UUID) -> dict[str, int]:
+    """Angels, polos and clients that were made on an import's way and that nothing uses; how many of each."""
+    removed: dict[str, int] = {}
+    for table, users in MADE_ON_THE_WAY.items():
+        unused = " AND ".join(
+            f"NOT EXISTS (SELECT FROM {other} u WHERE u.{column} = t.id)" for other, column in users
+        )
+        untouched = "AND t.version = 1" if table == "client" else ""
+        result: Any = session.execute(
+            text(f"DELETE FROM {table} t WHERE t.import_id = :import_id {untouched} AND {unused}"),
+            {"import_id": import_id},
+        )
+        if result.rowcount:
+            removed[table] = result.rowcount
+    return removed

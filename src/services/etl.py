@@ -1,0 +1,130 @@
+"""Clients and their transactions in one go: two imports in order, then the statistics that follow."""
+
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from src.domain.datasets import CLIENTS, TRANSACTIONS
+from src.domain.errors import Conflict
+from src.domain.imports import ImportState, state_of
+from src.domain.jobs import JobState
+from src.domain.mapping import check_mapping, mapping_of
+from src.domain.roles import Actor
+from src.models import File, Import, Job, ViewRefresh
+from src.repositories.accounts import AccountRepository
+from src.repositories.imports import ImportRepository
+from src.repositories.jobs import JobRepository
+from src.repositories.views import ViewRefreshRepository
+from src.services.accounts import actor_of
+from src.services.imports import ImportService, Look, Terms
+from src.services.jobs import JobService
+from src.services.views import ViewService
+
+KIND = "etl"
+STEPS = ("clients", "transactions")
+STATISTICS = "transaction_statistics"
+COUNTS = ("rows_read", "inserted", "updated", "unchanged", "duplicate", "rejected")
+
+
+class EtlStopped(Conflict):
+    slug = "etl-stopped"
+    title = "One of the steps did not succeed"
+
+
+class Source(NamedTuple):
+    """A stored file, and how it is read."""
+
+    file: File
+    look: Look
+
+
+class EtlService:
+    def __init__(
+        self, session: Session, jobs: JobService, imports: ImportService, views: ViewService
+    ) -> None:
+        self.session = session
+        self.accounts = AccountRepository(session)
+        self.import_rows = ImportRepository(session)
+        self.job_rows = JobRepository(session)
+        self.refreshes = ViewRefreshRepository(session)
+        self.jobs = jobs
+        self.imports = imports
+        self.views = views
+
+    def start(self, clients: Source, transactions: Source, by: Actor, *, is_forced: bool = False) -> Job:
+        """The job that sees to it: the clients are in line at once, their transactions wait for them."""
+        first, _ = self.imports.start(clients.file, CLIENTS, clients.look, Terms(), by, is_forced=is_forced)
+        second = self._for_later(transactions, by, is_forced=is_forced)
+        args = {"clients": str(first.id), "transactions": str(second.id)}
+        return self.jobs.enqueue(KIND, args, owner_id=by.account_id)
+
+    def advance(self, job_id: UUID) -> dict[str, Any] | None:
+        """Start the next step if the one before is done; the result of all, or None while there is more."""
+        job = self.job_rows.get(job_id)
+        clients, transactions = self.imports_of(job)
+        if not _is_loaded(clients):
+            return None
+        if _state(transactions) is ImportState.DRAFT:
+            owner = actor_of(self.accounts.get(transactions.owner_id))
+            self.imports.run(transactions, owner, is_dry_run=False)
+            return None
+        if not _is_loaded(transactions):
+            return None
+        refresh = self._refresh_of(job)
+        if not self._is_refreshed(refresh):
+            return None
+        counts = {row.dataset: _counts(row) for row in (clients, transactions)}
+        return counts | {"statistics": {"rows": refresh.rows, "views": "/api/v1/views"}}
+
+    def imports_of(self, job: Job) -> list[Import]:
+        """The imports of the job, in order."""
+        return [self.import_rows.get_own(UUID(job.args[step]), None) for step in STEPS]
+
+    def _for_later(self, source: Source, by: Actor, *, is_forced: bool) -> Import:
+        """A draft of the import; or the one there is of the same file in the same way."""
+        check_mapping(TRANSACTIONS, mapping_of(source.look.proposals), source.look.headers)
+        drafted = self.imports.draft(source.file, TRANSACTIONS, source.look, Terms(), by)
+        same = None if is_forced else self.import_rows.find_same(drafted.fingerprint, by.account_id)
+        if same is None:
+            return drafted
+        self.session.delete(drafted)
+        return same
+
+    def _refresh_of(self, job: Job) -> ViewRefresh:
+        """The refresh that this job has asked for; it asks when it has not yet."""
+        if "refresh" not in job.args:
+            asked = self.views.changed(STATISTICS)
+            job.args = job.args | {"refresh": str(asked.id)}
+        return self.refreshes.get(UUID(job.args["refresh"]))
+
+    def _is_refreshed(self, refresh: ViewRefresh) -> bool:
+        if refresh.error is None:
+            return refresh.finished_at is not None
+        job = self.job_rows.find(refresh.job_id)
+        if job is None or JobState(job.state).is_over:
+            raise EtlStopped(f"The rows are loaded; the statistics were not refreshed: {refresh.error}")
+        return False
+
+
+def _state(imported: Import) -> ImportState:
+    job_state = imported.job.state if imported.job else None
+    return state_of(imported.undone_at, imported.committed_at, job_state)
+
+
+def _is_loaded(imported: Import) -> bool:
+    state = _state(imported)
+    if state in (ImportState.QUEUED, ImportState.RUNNING):
+        return False
+    if state is not ImportState.DONE:
+        error = (imported.job and imported.job.error) or {}
+        raise EtlStopped(
+            f"The import of {imported.dataset} is {state}. {error.get('detail', '')}".rstrip(),
+            import_id=str(imported.id),
+        )
+    return True
+
+
+def _counts(imported: Import) -> dict[str, Any]:
+    counts = {name: getattr(imported, name) for name in COUNTS}
+    return {"import_id": str(imported.id), "import": f"/api/v1/imports/{imported.id}", **counts}

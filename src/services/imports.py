@@ -1,0 +1,299 @@
+"""Imports: looked at, mapped, put in line, taken back."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, cast
+from uuid import UUID
+
+import orjson
+from sqlalchemy import func
+from sqlalchemy.orm import Session
+
+from src.domain.datasets import DATASETS, Dataset, Mode
+from src.domain.errors import Conflict, FieldError, Invalid
+from src.domain.imports import ImportState, state_of
+from src.domain.mapping import Proposal, check_mapping, mapping_of, propose
+from src.domain.roles import Actor
+from src.engine.evidence import ROWS, Reading, overridden, read_dates, read_numbers
+from src.engine.preview import preview
+from src.engine.values import Detected
+from src.integrations.storage import Storage
+from src.models import File, Import, Job
+from src.repositories.imports import ImportRepository
+from src.services.audit import AuditTrail
+from src.services.jobs import JobService
+from src.services.reading import Readers
+
+KIND = "import"
+UNDO = "undo_import"
+SAMPLE = 10
+NOT_LOADED = (
+    ImportState.DRAFT,
+    ImportState.VALIDATED,
+    ImportState.FAILED,
+    ImportState.CANCELLED,
+    ImportState.DEAD,
+)
+
+
+class UnknownDataset(Invalid):
+    slug = "unknown-dataset"
+    title = "There is no such dataset"
+
+
+class NotInThisState(Conflict):
+    slug = "import-not-in-this-state"
+    title = "That cannot be done with this import now"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """How a file is to be imported, as far as its sender says so."""
+
+    mapping: dict[str, str] | None = None
+    mode: Mode | None = None
+    on_error: str = "skip_rows"
+    max_errors: int | None = None
+    max_error_rate: Decimal | None = None
+    is_dry_run: bool = False
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """What the head of a file shows: how it is read, its first rows, and what its columns seem to mean."""
+
+    detected: Detected
+    rows: tuple[tuple[str, ...], ...]
+    proposals: list[Proposal]
+
+    @property
+    def headers(self) -> list[str]:
+        return [column.name for column in self.detected.columns]
+
+
+def dataset_of(name: str) -> Dataset:
+    if name not in DATASETS:
+        raise UnknownDataset(
+            f"There are: {', '.join(DATASETS)}.",
+            errors=[FieldError("/dataset", "unknown_dataset", f"«{name}» is none of {', '.join(DATASETS)}.")],
+        )
+    return DATASETS[name]
+
+
+def look_at(
+    storage: Storage,
+    readers: Readers,
+    key: str,
+    detected: Mapping[str, Any],
+    dataset: Dataset,
+    options: Mapping[str, str],
+) -> Look:
+    """Read the head of a stored file, the way the options say."""
+    with storage.local_path(key) as path:
+        read = overridden(
+            Path(path),
+            Detected.from_json(detected),
+            encoding=options.get("encoding"),
+            delimiter=options.get("delimiter"),
+            sheet=options.get("sheet"),
+            limits=readers.limits,
+            in_turn=readers.turn,
+        )
+        head = preview(Path(path), read, ROWS, limits=readers.limits, in_turn=readers.turn)
+    proposals = propose(dataset, [column.name for column in read.columns])
+    return Look(detected=read, rows=head.rows, proposals=proposals)
+
+
+def readings_of(
+    dataset: Dataset, detected: Detected, mapping: Mapping[str, str], rows: Any, options: Mapping[str, str]
+) -> dict[str, Reading]:
+    """How dates and numbers are written, by field: as the options say, else as the rows show."""
+    headers = [column.name for column in detected.columns]
+    readings = {}
+    for name, header in mapping.items():
+        kind, place = dataset.field(name).type, headers.index(header)
+        values = [row[place] for row in rows]
+        if kind in ("date", "datetime"):
+            given = options.get("date_order")
+            readings[name] = Reading(date_order=given) if given else read_dates(values)  # type: ignore[arg-type]
+        elif kind == "decimal":
+            given = options.get("decimal")
+            readings[name] = (
+                Reading(decimal=given) if given else read_numbers(values, detected.decimal or ".")
+            )
+    return readings
+
+
+class ImportService:
+    def __init__(self, session: Session, jobs: JobService) -> None:
+        self.session = session
+        self.imports = ImportRepository(session)
+        self.audit = AuditTrail(session)
+        self.jobs = jobs
+
+    def draft(self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor) -> Import:
+        """Note how the file would be imported, for its owner to look at and change."""
+        mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
+        mode = terms.mode or (dataset.default_mode if dataset.key in mapping else "insert")
+        _check_mode(dataset, mode, mapping)
+        return self.imports.add(
+            Import(
+                owner_id=by.account_id,
+                dataset=dataset.name,
+                file_id=file.id,
+                file_name=file.name,
+                fingerprint=_fingerprint(file, dataset, mapping, mode, terms),
+                detected=asdict(look.detected),
+                mapping=mapping,
+                options=terms.options,
+                mode=mode,
+                on_error=terms.on_error,
+                max_errors=terms.max_errors,
+                max_error_rate=terms.max_error_rate,
+                is_dry_run=terms.is_dry_run,
+                report=_described(dataset, look, mapping, terms.options),
+            )
+        )
+
+    def start(
+        self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor, *, is_forced: bool
+    ) -> tuple[Import, bool]:
+        """The import of this file, in line; or the one there is of the same file in the same way."""
+        mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
+        check_mapping(dataset, mapping, look.headers)
+        imported = self.draft(file, dataset, look, terms, by)
+        same = (
+            None
+            if is_forced or terms.is_dry_run
+            else self.imports.find_same(imported.fingerprint, by.account_id)
+        )
+        if same is not None:
+            self.session.delete(imported)
+            return same, False
+        self._enqueue(imported, by)
+        return imported, True
+
+    def correct(self, parent: Import, file: File, look: Look, by: Actor) -> Import:
+        """Load mended rows of an import, mapped as it was, into it."""
+        parent = self.imports.get_own(parent.id, None, is_locked=True)
+        _must_be(parent, ImportState.DONE)
+        dataset = dataset_of(parent.dataset)
+        check_mapping(dataset, parent.mapping, look.headers)
+        mode = cast("Mode", parent.mode)
+        terms = Terms(mapping=parent.mapping, mode=mode, options=parent.options)
+        imported = self.draft(file, dataset, look, terms, by)
+        imported.parent_id = parent.parent_id or parent.id
+        self._enqueue(imported, by)
+        return imported
+
+    def change(self, imported: Import, look: Look, terms: Terms) -> Import:
+        """Map a draft anew."""
+        _must_be(imported, *NOT_LOADED)
+        dataset = dataset_of(imported.dataset)
+        mapping = terms.mapping if terms.mapping is not None else imported.mapping
+        _check_mode(dataset, terms.mode or imported.mode, mapping)
+        imported.mapping, imported.mode = mapping, terms.mode or imported.mode
+        imported.on_error, imported.max_errors = terms.on_error, terms.max_errors
+        imported.max_error_rate, imported.options = terms.max_error_rate, terms.options
+        imported.detected, imported.job_id = asdict(look.detected), None
+        imported.report = _described(dataset, look, mapping, terms.options)
+        self.session.flush()
+        self.session.expire(imported, ["job"])
+        return self.imports.get_own(imported.id, None)
+
+    def run(self, imported: Import, by: Actor, *, is_dry_run: bool) -> Import:
+        """Validate or commit a draft."""
+        imported = self.imports.get_own(imported.id, None, is_locked=True)
+        _must_be(imported, *NOT_LOADED)
+        headers = [column["name"] for column in imported.detected["columns"]]
+        check_mapping(dataset_of(imported.dataset), imported.mapping, headers)
+        imported.is_dry_run = is_dry_run
+        self._enqueue(imported, by)
+        return self.imports.get_own(imported.id, None)
+
+    def undo(self, imported: Import, by: Actor, *, is_dry_run: bool) -> Job:
+        """Put the undoing in line; corrections go with their import."""
+        imported = self.imports.get_own(imported.id, None, is_locked=True)
+        _must_be(imported, ImportState.DONE)
+        if imported.parent_id:
+            raise NotInThisState(
+                f"It is a correction; undo the import it belongs to: /api/v1/imports/{imported.parent_id}"
+            )
+        self.audit.note(by, "import.undo", "import", imported.id, is_dry_run=is_dry_run)
+        args = {"import_id": str(imported.id), "is_dry_run": is_dry_run}
+        return self.jobs.enqueue(UNDO, args, owner_id=imported.owner_id)
+
+    def landed(self, imported: Import) -> None:
+        """What follows when rows of an import become visible."""
+        self.audit.note(None, "import.done", "import", imported.id, inserted=imported.inserted)
+
+    def to_undo(self, import_id: UUID) -> Import:
+        """The import, locked, once more found to be there to undo."""
+        imported = self.imports.get_own(import_id, None, is_locked=True)
+        _must_be(imported, ImportState.DONE)
+        return imported
+
+    def undone(self, imported: Import) -> None:
+        """Note that the rows of an import and of its corrections are gone."""
+        for row in [imported, *self.imports.corrections_of(imported.id)]:
+            if row.committed_at:
+                row.undone_at = func.clock_timestamp()
+        self.audit.note(None, "import.undone", "import", imported.id)
+
+    def _enqueue(self, imported: Import, by: Actor) -> None:
+        job = self.jobs.enqueue(KIND, {"import_id": str(imported.id)}, owner_id=imported.owner_id)
+        imported.job_id = job.id
+        self.session.flush()
+        self.session.expire(imported, ["job"])
+        action = "import.validated" if imported.is_dry_run else "import.started"
+        self.audit.note(by, action, "import", imported.id, dataset=imported.dataset, file=imported.file_name)
+
+
+def _must_be(imported: Import, *states: ImportState) -> None:
+    job = imported.job
+    state = state_of(imported.undone_at, imported.committed_at, job.state if job else None)
+    if state not in states:
+        raise NotInThisState(f"It is {state}.")
+
+
+def _check_mode(dataset: Dataset, mode: str, mapping: Mapping[str, str]) -> None:
+    if mode not in dataset.modes:
+        raise Invalid(
+            f"{dataset.title} can only be inserted.",
+            errors=[FieldError("/mode", "mode_not_possible", f"Use one of: {', '.join(dataset.modes)}.")],
+        )
+    if mode == "upsert" and dataset.key not in mapping:
+        raise Invalid(
+            f"An upsert finds rows by {dataset.key}, and no column is mapped to it.",
+            errors=[FieldError("/mode", "no_key", f"Map a column to {dataset.key}, or insert.")],
+        )
+
+
+def _fingerprint(file: File, dataset: Dataset, mapping: Mapping[str, str], mode: str, terms: Terms) -> str:
+    """Same bytes, same dataset, same options: the same import."""
+    parts = [file.sha256, dataset.name, dict(mapping), mode, terms.options, terms.on_error]
+    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _described(
+    dataset: Dataset, look: Look, mapping: Mapping[str, str], options: Mapping[str, str]
+) -> dict[str, Any]:
+    names = {field.name for field in dataset.fields}
+    known = {name: header for name, header in mapping.items() if header in look.headers and name in names}
+    readings = readings_of(dataset, look.detected, known, look.rows, options)
+    return {
+        "proposals": [asdict(proposal) for proposal in look.proposals],
+        "sample": [list(row) for row in look.rows[:SAMPLE]],
+        "readings": {name: asdict(reading) for name, reading in readings.items()},
+        "ignored_columns": [header for header in look.headers if header not in mapping.values()],
+        "missing_fields": [name for name in dataset.required if name not in mapping],
+    }
+
+
+def rows_belong_to(imported: Import) -> UUID:
+    """The import in whose name rows are written: corrections load into the one they correct."""
+    return imported.parent_id or imported.id

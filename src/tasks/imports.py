@@ -1,0 +1,111 @@
+"""The jobs of imports: load a file, or only see what that would give; and take an import back."""
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import func
+
+from src.domain.files import storage_key
+from src.domain.ids import uuid7
+from src.engine.loading import collect_rows
+from src.engine.sandbox import Stopped
+from src.engine.values import Detected
+from src.models import File, Import
+from src.repositories.targets import TARGETS
+from src.repositories.undoing import Undoing
+from src.services.files import check_content
+from src.services.loading import Loading, Source, plan_of
+from src.services.reading import read_limits
+from src.services.scratch import scratch_folder
+from src.tasks.running import JobRun, Outcome
+from src.wiring import Services
+
+
+def load_import(run: JobRun) -> Outcome:
+    """Load the file of the job's import; all it writes is written in the transaction that ends the job."""
+    import_id = UUID(run.job.args["import_id"])
+    with run.services() as s:
+        imported = s.import_rows.get(import_id)
+        file = s.file_rows.get(imported.file_id)
+        s.housekeeping.sweep_scratch()
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder(run.adapters.settings, run.job))
+        path = stack.enter_context(run.adapters.storage.local_path(file.storage_key))
+        check_content(path, file)
+        source = Source(
+            path=path,
+            limits=read_limits(run.adapters.settings),
+            folder=folder,
+            on_progress=run.progress,
+            should_stop=run.should_stop,
+        )
+        try:
+            plan = plan_of(imported, source, run.adapters.settings.business_time_zone)
+        except Stopped:
+            run.check()
+            raise
+
+        def save(s: Services) -> Outcome:
+            try:
+                loading = s.loading.load(imported, plan, source)
+                return _kept(s, run, imported, loading, source)
+            except Stopped:
+                run.check()
+                raise
+
+        return Outcome(save=save, held=stack.pop_all())
+
+
+def _kept(s: Services, run: JobRun, imported: Import, loading: Loading, source: Source) -> Outcome:
+    """Note what came of it in the import's row, with its rejects as a file."""
+    row = s.import_rows.get(imported.id)
+    for name, count in asdict(loading.counts).items():
+        setattr(row, name, count)
+    row.report = {**row.report, **loading.report}
+    if loading.counts.duplicate or loading.counts.rejected:
+        row.rejects_file_id = _keep_rejects(s, run, imported, loading, source).id
+    if loading.error is None and not imported.is_dry_run:
+        row.committed_at = func.clock_timestamp()
+        s.imports.landed(row)
+    result = {"import_id": str(imported.id), "import": f"/api/v1/imports/{imported.id}"}
+    return Outcome(result | asdict(loading.counts), error=loading.error)
+
+
+def _keep_rejects(s: Services, run: JobRun, imported: Import, loading: Loading, source: Source) -> File:
+    """The rows that were not loaded, whole, with the reasons; a crash leaves the bytes to the sweep."""
+    target = source.folder / "rejects.parquet"
+    collect_rows(
+        source.path,
+        Detected.from_json(imported.detected | {"encoding": loading.encoding}),
+        [source.faults, source.found],
+        target,
+        work_dir=source.folder,
+        should_stop=source.should_stop,
+        limits=source.limits,
+    )
+    with run.adapters.storage.create(storage_key(uuid7())) as upload:
+        with target.open("rb") as content:
+            while block := content.read(1024 * 1024):
+                upload.write(block)
+        upload.finish()
+    name = f"{Path(imported.file_name).stem}-rejects.parquet"
+    return s.files.keep_produced(upload, owner_id=imported.owner_id, name=name)
+
+
+def undo_import(run: JobRun) -> Outcome:
+    """Take the import of the job's arguments back, or see what that would do."""
+    import_id, is_dry_run = UUID(run.job.args["import_id"]), run.job.args["is_dry_run"]
+
+    def save(s: Services) -> Outcome:
+        row = s.imports.to_undo(import_id)
+        with s.session.begin_nested() as savepoint:
+            undone = Undoing(s.session, TARGETS[row.dataset], import_id).run()
+            if is_dry_run:
+                savepoint.rollback()
+        if not is_dry_run:
+            s.imports.undone(row)
+        return Outcome({"import_id": str(import_id), "is_dry_run": is_dry_run, **asdict(undone)})
+
+    return Outcome(save=save)

@@ -1,0 +1,207 @@
+"""Imports over HTTP: in one call or step by step; what was refused, to mend and send back; and undo."""
+
+import csv
+import io
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from python_calamine import CalamineWorkbook
+
+from src.tasks.handlers import HANDLERS
+from src.tasks.running import run_job
+from tests.committing import Workshop, own_settings, workshop
+from tests.factories.accounts import Caller
+
+__all__ = ["own_settings", "workshop"]
+IMPORTS = "/api/v1/imports"
+CLIENTS = (
+    "Código,Nome,E-mail,Nascimento,Cor\n"
+    "c1,Ana,ana@example.org,31/01/1980,azul\n"
+    "c2,=Rui,nonsense,1990-13-01,\n"
+    "c3,,eva@example.org,13/02/2000,\n"
+)
+MAPPING = {"client_id": "Código", "name": "Nome", "email": "E-mail", "date_of_birth": "Nascimento"}
+
+
+@pytest.fixture
+def clerk(workshop: Workshop) -> Caller:
+    return workshop.accounts.caller("operator")
+
+
+def form(content: str = CLIENTS, name: str = "clients.csv", **members: Any) -> dict[str, Any]:
+    """A multipart form with a file; nested members are JSON."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in members.items()}
+    return {"file": (io.BytesIO(content.encode()), name), "dataset": "clients", **texts}
+
+
+def sent(clerk: Caller, path: str = IMPORTS, status: int = 202, **options: Any) -> dict[str, Any]:
+    answer = clerk.post(path, **options)
+    assert answer.status_code == status, answer.text
+    return dict(answer.json or {})
+
+
+def finished(clerk: Caller, started: dict[str, Any]) -> dict[str, Any]:
+    run_job(UUID(started["job_id"]), HANDLERS)
+    return dict(clerk.get(f"{IMPORTS}/{started['id']}").json or {})
+
+
+def loaded(clerk: Caller, **members: Any) -> dict[str, Any]:
+    return finished(clerk, sent(clerk, data=form(mapping=MAPPING, **members)))
+
+
+class TestOneCall:
+    def test_a_form_with_a_file_is_loaded(self, clerk: Caller) -> None:
+        started = sent(clerk, data=form(mapping=MAPPING))
+        assert (started["state"], started["file_name"]) == ("queued", "clients.csv")
+        done = finished(clerk, started)
+        assert (done["state"], done["rows_read"], done["inserted"], done["rejected"]) == ("done", 3, 1, 2)
+        assert done["report"]["ignored_columns"] == ["Cor"]
+        assert done["report"]["summary"] == {
+            "E-mail": {"not_an_email": 1},
+            "Nascimento": {"not_a_date": 1},
+            "Nome": {"missing": 1},
+        }
+        assert done["report"]["seconds"].keys() == {"read", "check", "write"}
+
+    def test_a_file_that_is_there_is_loaded(self, clerk: Caller) -> None:
+        file = sent(
+            clerk, "/api/v1/files?filename=c.csv", 201, data=CLIENTS.encode(), content_type="text/csv"
+        )
+        body = {"dataset": "clients", "file_id": file["id"], "mapping": MAPPING, "mode": "insert"}
+        assert finished(clerk, sent(clerk, json=body))["inserted"] == 1
+
+    def test_the_same_again_is_told(self, clerk: Caller) -> None:
+        first = loaded(clerk)
+        again = sent(clerk, status=200, data=form(mapping=MAPPING))
+        assert (again["id"], again["duplicate_of"]) == (first["id"], first["id"])
+        assert sent(clerk, f"{IMPORTS}?force=true", data=form(mapping=MAPPING))["id"] != first["id"]
+
+    def test_an_idempotency_key_gives_the_first_answer_again(self, clerk: Caller) -> None:
+        key = {"Idempotency-Key": "june"}
+        ids = {sent(clerk, data=form(mapping=MAPPING), headers=key)["id"] for _ in range(2)}
+        assert len(ids) == 1
+
+    @pytest.mark.parametrize(
+        ("members", "slug", "pointer"),
+        [
+            ({"dataset": "nothing"}, "invalid", "/dataset"),
+            ({"mapping": {"client_id": "Cor"}}, "missing-columns", "/mapping/name"),
+            ({"mapping": {**MAPPING, "country": "Land"}}, "bad-mapping", "/mapping/country"),
+            ({"mapping": "{"}, "invalid", "/mapping"),
+            ({"options": {"decimal": ";"}}, "invalid", "/options/decimal"),
+            ({"max_error_rate": "2"}, "invalid", "/max_error_rate"),
+            ({"mode": "replace"}, "invalid", "/mode"),
+        ],
+    )
+    def test_what_is_wrong_with_the_request_is_said_at_once_and_nothing_is_kept(
+        self, clerk: Caller, members: dict[str, Any], slug: str, pointer: str
+    ) -> None:
+        answer = clerk.post(IMPORTS, data=form(**{"mapping": MAPPING, **members}))
+        problem = answer.json or {}
+        assert (answer.status_code, problem["type"]) == (400, f"/problems/{slug}")
+        assert pointer in [error["pointer"] for error in problem["errors"]]
+        assert (clerk.get(IMPORTS).json or {})["data"] == []
+        assert (clerk.get("/api/v1/files").json or {})["data"] == []
+
+    def test_without_a_file_it_says_what_to_send(self, clerk: Caller) -> None:
+        problem = sent(clerk, status=400, json={"dataset": "clients"})
+        assert problem["type"] == "/problems/no-file"
+
+
+class TestStepByStep:
+    def test_a_draft_is_looked_at_mapped_validated_and_committed(self, clerk: Caller) -> None:
+        draft = sent(clerk, f"{IMPORTS}?draft=true", 201, data=form())
+        assert draft["state"] == "draft"
+        proposals = {one["field"]: (one["column"], one["match"]) for one in draft["report"]["proposals"]}
+        assert proposals["name"] == ("Nome", "alias")
+        assert draft["report"]["missing_fields"] == ["client_id"]
+        assert draft["report"]["sample"][0] == ["c1", "Ana", "ana@example.org", "31/01/1980", "azul"]
+        assert sent(clerk, f"{IMPORTS}/{draft['id']}/commit", 400)["type"] == "/problems/missing-columns"
+        mapped = clerk.patch(f"{IMPORTS}/{draft['id']}", json={"mapping": MAPPING})
+        assert (mapped.json or {})["report"]["readings"]["date_of_birth"]["date_order"] == "dmy"
+        validated = finished(clerk, sent(clerk, f"{IMPORTS}/{draft['id']}/validate"))
+        assert (validated["state"], validated["inserted"], validated["committed_at"]) == (
+            "validated",
+            1,
+            None,
+        )
+        done = finished(clerk, sent(clerk, f"{IMPORTS}/{draft['id']}/commit"))
+        assert (done["state"], done["inserted"]) == ("done", 1)
+        assert sent(clerk, f"{IMPORTS}/{draft['id']}/commit", 409)["type"] == (
+            "/problems/import-not-in-this-state"
+        )
+
+
+class TestRejects:
+    def test_they_come_with_line_column_code_value_and_the_whole_row(self, clerk: Caller) -> None:
+        done = loaded(clerk)
+        page = clerk.get(f"{IMPORTS}/{done['id']}/rejects?per_page=1").json or {}
+        (row,) = page["data"]
+        assert (row["line"], row["row"]) == (3, ["c2", "=Rui", "nonsense", "1990-13-01", ""])
+        assert [(e["column"], e["code"], e["value"]) for e in row["errors"]] == [
+            ("E-mail", "not_an_email", "nonsense"),
+            ("Nascimento", "not_a_date", "1990-13-01"),
+        ]
+        following = clerk.get(page["next"]).json or {}
+        assert ([row["line"] for row in following["data"]], following["next"]) == ([4], None)
+
+    def test_as_a_table_they_can_be_mended_and_sent_back(self, clerk: Caller) -> None:
+        done = loaded(clerk)
+        answer = clerk.get(f"{IMPORTS}/{done['id']}/rejects?format=csv")
+        assert "clients-rejects.csv" in answer.headers["Content-Disposition"]
+        header, rui, eva = csv.reader(io.StringIO(answer.text))
+        assert header[-4:] == ["_line", "_column", "_code", "_message"]
+        assert (rui[1], rui[-4:-1]) == ("'=Rui", ["3", "E-mail; Nascimento", "not_an_email; not_a_date"])
+        eva[1], rui[2], rui[3] = "Eva", "rui@example.org", "01/12/1990"
+        mended = io.StringIO()
+        csv.writer(mended).writerows([header, rui, eva])
+        file = {"file": (io.BytesIO(mended.getvalue().encode()), "mended.csv")}
+        correction = finished(clerk, sent(clerk, f"{IMPORTS}/{done['id']}/corrections", data=file))
+        assert (correction["inserted"], correction["parent_id"]) == (2, done["id"])
+        whole = clerk.get(f"{IMPORTS}/{done['id']}").json or {}
+        assert (whole["inserted"], whole["corrections"]["inserted"]) == (1, 2)
+
+    def test_as_a_workbook(self, clerk: Caller) -> None:
+        done = loaded(clerk)
+        answer = clerk.get(f"{IMPORTS}/{done['id']}/rejects?format=xlsx")
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(answer.data)).get_sheet_by_index(0).to_python()
+        assert (sheet[1][0], sheet[1][5]) == ("c2", 3)
+
+    def test_an_import_without_any_has_an_empty_list(self, clerk: Caller) -> None:
+        draft = sent(clerk, f"{IMPORTS}?draft=true", 201, data=form())
+        assert (clerk.get(f"{IMPORTS}/{draft['id']}/rejects").json or {})["data"] == []
+
+
+def test_an_import_is_taken_back(clerk: Caller) -> None:
+    done = loaded(clerk)
+    for is_dry_run in (True, False):
+        answer = clerk.delete(f"{IMPORTS}/{done['id']}?dry_run={str(is_dry_run).lower()}")
+        job = answer.json or {}
+        run_job(UUID(job["id"]), HANDLERS)
+        result = (clerk.get(f"/api/v1/jobs/{job['id']}").json or {})["result"]
+        assert (result["removed"], result["is_dry_run"]) == (1, is_dry_run)
+    assert (clerk.get(f"{IMPORTS}/{done['id']}").json or {})["state"] == "undone"
+
+
+def test_the_published_way_of_atendimentos(clerk: Caller) -> None:
+    content = b"id_cliente,angel,polo,data_limite\nc1,Ana,Sul,2021-06-30 15:30\n"
+    started = sent(clerk, "/api/v1/atendimento/import_csv", data=content, content_type="text/csv")
+    status = f"/api/v1/atendimento/task_status/{started['task_id']}"
+    assert (clerk.get(status).json or {})["state"] == "PENDING"
+    run_job(UUID(started["task_id"]), HANDLERS)
+    answer = clerk.get(status).json or {}
+    assert (answer["state"], answer["result"]["inserted"]) == ("SUCCESS", 1)
+    failing = content.replace(b"2021-06-30 15:30", b"03/04/2021")
+    started = sent(clerk, "/api/v1/atendimento/import_csv", data={"file": (io.BytesIO(failing), "a.csv")})
+    run_job(UUID(started["task_id"]), HANDLERS)
+    answer = clerk.get(f"/api/v1/atendimento/task_status/{started['task_id']}").json or {}
+    assert (answer["state"], answer["result"]["slug"]) == ("FAILURE", "ambiguous-dates")
+
+
+def test_the_datasets_tell_what_is_understood(clerk: Caller) -> None:
+    datasets = {one["name"]: one for one in (clerk.get("/api/v1/datasets").json or {})["data"]}
+    assert datasets["clients"]["key"] == "client_id"
+    names = [field["name"] for field in datasets["transactions"]["fields"]]
+    assert names[:2] == ["transaction_id", "client_id"]

@@ -1,0 +1,399 @@
+"""Indicators over HTTP: equal to brute force for any question, in every form."""
+
+import csv
+import io
+import random
+import statistics
+from collections import defaultdict
+from datetime import date, datetime, timedelta
+from itertools import product
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from python_calamine import CalamineWorkbook
+from sqlalchemy import Connection, text
+
+from src.domain.indicators import WEEKDAYS
+from src.wiring import services
+from tests.factories.accounts import Caller
+from tests.factories.atendimentos import an_atendimento
+
+each = pytest.mark.parametrize
+ANGELS = "/api/v1/atendimento/angel_productivity"
+POLOS = "/api/v1/atendimento/polo_productivity"
+NOUNS = {"angels": "angel", "polos": "polo", "clients": "cliente_id", "trend": None}
+GROUPS = (None, "day", "week", "month", "weekday")
+PARTS = ("on_time", "late", "open", "overdue")
+FIRST = datetime(2023, 11, 20)
+RANGES = (
+    (None, None),
+    ("2023-12-01", "2024-01-31"),
+    ("2023-12-05", "2023-12-20"),
+    ("2023-12-20", "2024-02-29"),
+    (None, "2024-01-10"),
+    ("2024-01-10", None),
+    ("1990-01-01", "1990-12-31"),
+)
+LIMIT = datetime(2024, 1, 10, 12)
+
+
+def local_now() -> datetime:
+    return datetime.now(ZoneInfo("America/Sao_Paulo")).replace(tzinfo=None)
+
+
+class Visit:
+    """A row as the database has it, and what brute force makes of it."""
+
+    def __init__(self, angel: str, polo: str, client: str, limit: datetime, done: datetime | None) -> None:
+        self.angel, self.polo, self.cliente_id = angel, polo, int(client)
+        self.limit, self.done = limit, done
+
+    @property
+    def day(self) -> date:
+        return (self.done or self.limit).date()
+
+    @property
+    def part(self) -> str:
+        if self.done is not None:
+            return "on_time" if self.done <= self.limit else "late"
+        return "open" if self.limit >= local_now() else "overdue"
+
+    def period(self, group: str | None) -> str | None:
+        if group == "weekday":
+            return WEEKDAYS[self.day.weekday()]
+        if group == "week":
+            return (self.day - timedelta(days=self.day.weekday())).isoformat()
+        return {None: None, "day": self.day.isoformat(), "month": self.day.replace(day=1).isoformat()}[group]
+
+
+@pytest.fixture
+def visits(connection: Connection) -> list[Visit]:
+    """Three months of visits, some of today, some of the future."""
+    picker = random.Random(7)
+    rows = []
+    for number in range(400):
+        limit = FIRST + timedelta(minutes=picker.randrange(100 * 24 * 60))
+        done: datetime | None = limit + timedelta(minutes=picker.randrange(-2_000, 500))
+        if number % 10 == 0:
+            done = None
+        if number % 50 == 0:
+            limit = local_now() + timedelta(minutes=picker.choice((-600, -60, 60, 600, 90_000)))
+        who = (f"angel {picker.randrange(3)}", f"polo {picker.randrange(3)}", str(picker.randrange(4)))
+        rows.append(Visit(*who, limit, done))
+    for visit in rows:
+        an_atendimento(
+            id_cliente=str(visit.cliente_id),
+            angel=visit.angel,
+            polo=visit.polo,
+            data_limite=visit.limit,
+            data_de_atendimento=visit.done,
+        )
+    gone = an_atendimento(angel="angel 0", polo="polo 0", id_cliente="0")
+    with services() as s:
+        s.atendimentos.delete(s.atendimento_rows.lock(gone.id), None)
+    return rows
+
+
+def ask(caller: Caller, noun: str, **query: Any) -> list[dict[str, Any]]:
+    names = {"first": "from", "last": "to", "group": "group_by"}
+    given = {names.get(name, name): value for name, value in query.items() if value is not None}
+    answer = caller.get(f"/api/v1/indicators/{noun}", query_string=given)
+    assert answer.status_code == 200, answer.text
+    return list(answer.json["data"])
+
+
+def chosen(visits: list[Visit], *, first: Any = None, last: Any = None, angel: Any = None, polo: Any = None) -> list[Visit]:
+    return [
+        visit
+        for visit in visits
+        if (first is None or visit.day >= date.fromisoformat(first))
+        and (last is None or visit.day <= date.fromisoformat(last))
+        and angel in (None, visit.angel)
+        and polo in (None, visit.polo)
+    ]
+
+
+def counted(visits: list[Visit], noun: str, group: str | None) -> dict[Any, dict[str, int]]:
+    found: dict[Any, dict[str, int]] = defaultdict(lambda: dict.fromkeys(PARTS, 0))
+    for visit in visits:
+        name = getattr(visit, NOUNS[noun]) if NOUNS[noun] else None
+        found[name, visit.period(group)][visit.part] += 1
+    return dict(found)
+
+
+def shown(rows: list[dict[str, Any]], noun: str) -> dict[Any, dict[str, int]]:
+    return {(row.get(NOUNS[noun] or ""), row.get("period")): {part: row[part] for part in PARTS} for row in rows}
+
+
+@each("noun", NOUNS)
+def test_counts_equal_brute_force_for_every_question(viewer: Caller, visits: list[Visit], noun: str) -> None:
+    for (first, last), group in product(RANGES, GROUPS):
+        group = group or ("day" if noun == "trend" else None)
+        for angel, polo in product((None, "angel 1", "nobody"), (None, "polo 2")):
+            question = {"first": first, "last": last, "angel": angel, "polo": polo}
+            rows = ask(viewer, noun, group=group, delays="never", **question)
+            wanted = counted(chosen(visits, **question), noun, group)
+            assert shown(rows, noun) == wanted, (question, group)
+
+
+@each("group", [None, "month", "weekday"])
+@each("noun", ["angels", "polos", "clients"])
+def test_percentages_and_delays_are_those_of_the_attended_ones(
+    viewer: Caller, visits: list[Visit], noun: str, group: str | None
+) -> None:
+    question = {"first": "2023-12-05", "last": "2024-02-10", "polo": "polo 1"}
+    rows = ask(viewer, noun, group=group, **question)
+    assert rows
+    for row in rows:
+        slot = (row[str(NOUNS[noun])], row.get("period"))
+        mine = [
+            visit
+            for visit in chosen(visits, **question)
+            if (getattr(visit, str(NOUNS[noun])), visit.period(group)) == slot
+        ]
+        delays = sorted((visit.done - visit.limit).total_seconds() for visit in mine if visit.done)
+        assert row["total"] == len(mine)
+        if not delays:
+            assert row["on_time_percentage"] is row["median_delay_seconds"] is row["p90_delay_seconds"] is None
+            continue
+        assert row["on_time_percentage"] == pytest.approx(100 * row["on_time"] / len(delays), abs=0.00501)
+        assert row["median_delay_seconds"] == statistics.median(delays)
+        place = 0.9 * (len(delays) - 1)
+        low, high = delays[int(place)], delays[min(int(place) + 1, len(delays) - 1)]
+        assert row["p90_delay_seconds"] == pytest.approx(low + (high - low) * (place % 1))
+
+
+def test_the_busiest_names_come_first_and_others_are_left_out(viewer: Caller, visits: list[Visit]) -> None:
+    for noun in ("angels", "polos", "clients"):
+        for first in (None, "2023-12-01"):
+            every = ask(viewer, noun, first=first)
+            assert [row["total"] for row in every] == sorted((row["total"] for row in every), reverse=True)
+            best = ask(viewer, noun, first=first, at_most=1, group="month")
+            assert {row[str(NOUNS[noun])] for row in best} == {every[0][str(NOUNS[noun])]}
+
+
+def test_the_parts_of_a_period_follow_each_other(viewer: Caller, visits: list[Visit]) -> None:
+    for group in ("day", "week", "month"):
+        periods = [row["period"] for row in ask(viewer, "trend", group=group)]
+        assert periods == sorted(periods)
+    assert [row["period"] for row in ask(viewer, "trend", group="weekday")] == list(WEEKDAYS)
+
+
+class TestToday:
+    """What is not attended is open until its limit, to the minute, on the wall clock of the business."""
+
+    @each("minutes", [-1, 1])
+    @each("noun", NOUNS)
+    @each("group", [None, "day", "month"])
+    def test_an_atendimento_is_overdue_from_its_limit_on(
+        self, viewer: Caller, noun: str, minutes: int, group: str | None
+    ) -> None:
+        an_atendimento(data_limite=local_now() + timedelta(minutes=minutes), data_de_atendimento=None)
+        (row,) = ask(viewer, noun, group=group)
+        assert (row["open"], row["overdue"]) == ((0, 1) if minutes < 0 else (1, 0))
+        assert row["total"] == 1
+
+    def test_today_is_that_of_the_business(self, viewer: Caller, change: Any) -> None:
+        an_atendimento(data_limite=local_now() + timedelta(hours=1), data_de_atendimento=None)
+        change(business_time_zone="Pacific/Kiritimati")  # seventeen hours ahead
+        (row,) = ask(viewer, "angels")
+        assert (row["open"], row["overdue"]) == (0, 1)
+
+
+class TestCompare:
+    def test_with_as_many_days_before(self, viewer: Caller) -> None:
+        for day, is_late in ((10, False), (11, True), (12, False), (13, False)):
+            limit = LIMIT.replace(day=day)
+            an_atendimento(data_limite=limit, data_de_atendimento=limit + timedelta(hours=1 if is_late else 0))
+        (row,) = ask(viewer, "angels", first="2024-01-12", last="2024-01-13", compare="previous")
+        assert row["previous"] == {
+            "total": 2, "on_time": 1, "late": 1, "open": 0, "overdue": 0, "on_time_percentage": 50.0
+        }  # fmt: skip
+        assert row["change"] == {
+            "total": 0, "on_time": 1, "late": -1, "open": 0, "overdue": 0, "on_time_percentage": 50.0
+        }  # fmt: skip
+
+    def test_where_there_was_nothing_the_change_is_all_and_the_percentage_unknown(self, viewer: Caller) -> None:
+        an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT)
+        (row,) = ask(viewer, "polos", first="2024-01-10", last="2024-01-10", compare="previous")
+        assert (row["previous"]["total"], row["change"]["total"]) == (0, 1)
+        assert row["previous"]["on_time_percentage"] is row["change"]["on_time_percentage"] is None
+
+    @each(
+        ("group", "days", "first"),
+        [("day", (9, 10, 11), "2024-01-10"), ("week", (3, 10, 17), "2024-01-11"), ("month", (1, 32, 62), "2024-02-01")],
+    )
+    def test_a_day_week_or_month_with_the_one_before_it(
+        self, viewer: Caller, group: str, days: tuple[int, ...], first: str
+    ) -> None:
+        for count, day in enumerate(days, 1):
+            moment = datetime(2024, 1, 1, 12) + timedelta(days=day - 1)
+            for _ in range(count):
+                an_atendimento(data_limite=moment, data_de_atendimento=moment)
+        rows = ask(viewer, "trend", group=group, first=first, compare="previous")
+        found = [(row["total"], row["previous"]["total"]) for row in rows]
+        assert found == ([(3, 0)] if group == "week" else [(2, 1), (3, 2)])
+
+    def test_a_weekday_with_the_same_weekday_of_the_days_before(self, viewer: Caller) -> None:
+        for day in (3, 10, 10):
+            an_atendimento(data_limite=LIMIT.replace(day=day), data_de_atendimento=LIMIT.replace(day=day))
+        (row,) = ask(viewer, "trend", group="weekday", first="2024-01-08", last="2024-01-14", compare="previous")
+        assert (row["period"], row["total"], row["previous"]["total"]) == ("Wednesday", 2, 1)
+
+
+class TestBadQuestions:
+    @each(
+        ("query", "pointer"),
+        [
+            ("from=2024-02-30", "/from"),
+            ("from=2024-01-10T12:00", "/from"),
+            ("to=soon", "/to"),
+            ("from=2024-01-11&to=2024-01-10", "/from"),
+            ("compare=previous", "/compare"),
+            ("compare=next", "/compare"),
+            ("group_by=year", "/group_by"),
+            ("at_most=0", "/at_most"),
+            ("at_most=1001", "/at_most"),
+            ("delays=perhaps", "/delays"),
+            ("format=pdf", "/format"),
+            ("compare=previous&from=0001-01-01&to=0001-01-02", "/from"),
+            ("compare=previous&from=0001-01-01&group_by=week", "/from"),
+        ],
+    )
+    def test_it_is_400_with_a_pointer(self, viewer: Caller, query: str, pointer: str) -> None:
+        answer = viewer.get(f"/api/v1/indicators/angels?{query}")
+        assert (answer.status_code, answer.json["errors"][0]["pointer"]) == (400, pointer)
+
+    def test_more_lines_than_anyone_reads_are_refused(self, viewer: Caller, monkeypatch: Any) -> None:
+        for day in range(1, 5):
+            an_atendimento(data_limite=LIMIT.replace(day=day), data_de_atendimento=None)
+        monkeypatch.setattr("src.repositories.indicators.MOST_ROWS", 3)
+        monkeypatch.setattr("src.services.indicators.MOST_ROWS", 3)
+        answer = viewer.get("/api/v1/indicators/trend?group_by=day")
+        assert (answer.status_code, answer.json["type"]) == (400, "/problems/too-many-figures")
+
+    @each("first", ["0001-01-01", "9999-12-31"])
+    def test_the_ends_of_the_calendar_are_days_too(self, viewer: Caller, first: str) -> None:
+        for group in GROUPS:
+            assert ask(viewer, "clients", group=group, first=first, last=first) == []
+            assert ask(viewer, "angels", group=group, first=first, last=first) == []
+
+    def test_days_may_come_first_when_that_is_said(self, viewer: Caller) -> None:
+        answer = viewer.get("/api/v1/indicators/angels?from=03/04/2024&to=2024-04-05&date_order=dmy")
+        assert (answer.json["from"], answer.json["to"]) == ("2024-04-03", "2024-04-05")
+
+
+class TestDelays:
+    def test_they_are_left_out_or_looked_at_as_asked(self, viewer: Caller, monkeypatch: Any) -> None:
+        an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT + timedelta(seconds=90))
+        monkeypatch.setattr("src.services.indicators.DELAYS_AT_ONCE", 0)
+        for delays, wanted in (("auto", None), ("never", None), ("always", 90.0)):
+            (row,) = ask(viewer, "angels", delays=delays)
+            assert row["median_delay_seconds"] == row["p90_delay_seconds"] == wanted
+
+
+class TestPublished:
+    def test_angels_are_ordered_by_their_percentage(self, viewer: Caller, app: Any) -> None:
+        late = LIMIT + timedelta(seconds=1)
+        for angel, dones in {"A": (LIMIT, late, late), "B": (LIMIT, LIMIT, late), "C": (None,), "D": (late,)}.items():
+            for done in dones:
+                an_atendimento(angel=angel, data_limite=LIMIT, data_de_atendimento=done)
+        assert viewer.get(ANGELS).json == {
+            "total": 3,
+            "data": [
+                {"angel": "B", "total_deliveries": 3, "on_time_deliveries": 2, "on_time_percentage": 66.67},
+                {"angel": "A", "total_deliveries": 3, "on_time_deliveries": 1, "on_time_percentage": 33.33},
+                {"angel": "D", "total_deliveries": 1, "on_time_deliveries": 0, "on_time_percentage": 0.0},
+            ],
+        }
+        assert viewer.get(f"{ANGELS}?at_most=1").json["total"] == 3
+        assert len(viewer.get(f"{ANGELS}?at_most=1").json["data"]) == 1
+
+    def test_polos_are_counted_by_the_weekday_of_the_done_date(self, viewer: Caller, app: Any) -> None:
+        wednesday = LIMIT
+        for polo, done in (("A", wednesday), ("A", wednesday), ("A", wednesday + timedelta(days=4)), ("B", None)):
+            an_atendimento(polo=polo, data_limite=LIMIT, data_de_atendimento=done)
+        assert viewer.get(POLOS).json == {
+            "total": 2,
+            "data": [
+                {"polo": "A", "weekday": "Wednesday", "total_deliveries": 2},
+                {"polo": "A", "weekday": "Sunday", "total_deliveries": 1},
+            ],
+        }
+
+    @each("path", [ANGELS, POLOS])
+    def test_without_anything_they_are_empty(self, viewer: Caller, path: str) -> None:
+        assert viewer.get(path).json == {"total": 0, "data": []}
+
+    def test_what_is_changed_or_deleted_counts_at_once(self, operator: Caller) -> None:
+        row = an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT)
+        address = f"/api/v1/atendimento/{row.id}"
+        operator.patch(address, json={"data_limite": "2024-01-01"})
+        assert operator.get(ANGELS).json["data"][0]["on_time_deliveries"] == 0
+        operator.delete(address)
+        assert operator.get(ANGELS).json == operator.get(POLOS).json == {"total": 0, "data": []}
+
+
+PATHS = [ANGELS, POLOS, *(f"/api/v1/indicators/{noun}" for noun in NOUNS)]
+
+
+class TestForms:
+    @pytest.fixture(autouse=True)
+    def some(self, app: Any) -> None:
+        an_atendimento(angel="=João <&>", polo="São Paulo", data_limite=LIMIT, data_de_atendimento=LIMIT)
+
+    @each("path", PATHS)
+    @each(
+        ("form", "kind", "start"),
+        [
+            ("csv", "text/csv; charset=utf-8", b""),
+            ("xlsx", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", b"PK"),
+            ("svg", "image/svg+xml", b"<svg "),
+            ("png", "image/png", b"\x89PNG"),
+        ],
+    )
+    def test_each_comes_in_every_form_by_format_and_by_accept(
+        self, viewer: Caller, path: str, form: str, kind: str, start: bytes
+    ) -> None:
+        accept = {"Accept": f"{kind.partition(';')[0]}, application/json;q=0.5"}
+        for answer in (viewer.get(f"{path}?format={form}"), viewer.get(path, headers=accept)):
+            assert answer.status_code == 200
+            assert answer.headers["Content-Type"].startswith(kind)
+            assert answer.data.startswith(start)
+            assert f'.{form}"' in answer.headers["Content-Disposition"]
+
+    @each("accept", ["*/*", "application/json", "application/*", ""])
+    def test_json_is_what_comes_unless_something_else_is_asked_for(self, viewer: Caller, accept: str) -> None:
+        assert viewer.get(ANGELS, headers={"Accept": accept}).json["total"] == 1
+
+    def test_what_is_said_in_the_address_counts_more(self, viewer: Caller) -> None:
+        assert viewer.get(f"{ANGELS}?format=json", headers={"Accept": "image/png"}).json["total"] == 1
+
+    def test_a_form_that_there_is_not_is_400(self, viewer: Caller) -> None:
+        answer = viewer.get(ANGELS, headers={"Accept": "application/pdf"})
+        assert (answer.status_code, answer.json["type"]) == (400, "/problems/not-acceptable")
+
+    def test_as_csv_members_have_columns_and_nothing_is_a_formula(self, viewer: Caller) -> None:
+        query = "format=csv&from=2024-01-10&to=2024-01-10&compare=previous"
+        answer = viewer.get(f"/api/v1/indicators/angels?{query}")
+        (row,) = csv.DictReader(io.StringIO(answer.text))
+        assert (row["angel"], row["on_time_percentage"]) == ("'=João <&>", "100.0")
+        assert (row["previous_total"], row["change_total"]) == ("0", "1")
+
+    def test_as_xlsx_numbers_are_numbers(self, viewer: Caller) -> None:
+        answer = viewer.get(f"{ANGELS}?format=xlsx")
+        sheet = CalamineWorkbook.from_filelike(io.BytesIO(answer.data)).get_sheet_by_index(0).to_python()
+        assert sheet[1][1:] == [1.0, 1.0, 100.0]
+
+    def test_a_picture_shows_names_as_they_are_and_without_markup(self, viewer: Caller) -> None:
+        picture = viewer.get(f"{ANGELS}?format=svg").text
+        assert "=João &lt;&amp;&gt;" in picture
+        assert "style" not in picture
+
+
+def test_rows_that_were_deleted_do_not_count_in_delays(viewer: Caller, connection: Connection) -> None:
+    an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT + timedelta(seconds=10))
+    an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT + timedelta(seconds=99))
+    connection.execute(text("UPDATE atendimento SET deleted_at = now() WHERE id = (SELECT max(id) FROM atendimento)"))
+    assert ask(viewer, "angels")[0]["median_delay_seconds"] == 10

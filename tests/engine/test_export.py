@@ -1,0 +1,41 @@
+"""Rows out: what a spreadsheet's cell can't hold is cut so that it is seen, and only there."""
+
+import io
+
+import pytest
+from python_calamine import CalamineWorkbook
+
+from src.engine.export import CELL_UNITS, csv_lines, xlsx_file
+
+FULL = "x" * CELL_UNITS
+
+
+def in_a_workbook(text: str) -> str:
+    content = b"".join(xlsx_file(["text"], [[text]]))
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    return str(rows[1][0])
+
+
+@pytest.mark.parametrize("text", [FULL, "💧" * (CELL_UNITS // 2), "ç" * CELL_UNITS, "", "a"])
+def test_what_fits_is_whole(text: str) -> None:
+    assert in_a_workbook(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        (FULL + "x", FULL[:-1] + "…"),
+        (FULL * 3, FULL[:-1] + "…"),
+        ("=" + FULL, "'=" + FULL[:-3] + "…"),
+        ("💧" * 20_000, "💧" * (CELL_UNITS // 2) + "…"),
+        ("a" + "💧" * 20_000, "a" + "💧" * (CELL_UNITS // 2 - 1) + "…"),
+    ],
+)
+def test_what_is_longer_ends_in_an_ellipsis(text: str, kept: str) -> None:
+    found = in_a_workbook(text)
+    assert found == kept
+    assert len(found.encode("utf-16-le")) <= 2 * CELL_UNITS
+
+
+def test_csv_has_it_whole() -> None:
+    assert list(csv_lines(["text"], [[FULL + "x"]])) == ["text\r\n", f"{FULL}x\r\n"]

@@ -1,0 +1,99 @@
+"""Imports for tests: started as a request starts them, and run as a worker runs them."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from sqlalchemy import text
+
+from src.domain.jobs import JobState
+from src.domain.roles import Actor
+from src.engine.rejects import RejectedRow, rejected_rows
+from src.models import Import, Job
+from src.services.imports import Look, Terms, dataset_of, look_at
+from src.tasks.handlers import HANDLERS
+from src.tasks.running import run_job
+from src.wiring import adapters, services
+from tests.factories.files import Files
+
+
+class Imports:
+    def __init__(self, app: Flask) -> None:
+        self.files = Files(app)
+        self.owner: Actor = self.files.owner()
+
+    def start(self, dataset: str, content: bytes | str, *, is_forced: bool = False, **terms: Any) -> Import:
+        """An import in line."""
+        file = self.files.add(self.owner, content=content.encode() if isinstance(content, str) else content)
+        wanted = Terms(**terms)
+        look = self.look(dataset, file, wanted)
+        with services() as s:
+            imported, _ = s.imports.start(
+                file, dataset_of(dataset), look, wanted, self.owner, is_forced=is_forced
+            )
+            return imported
+
+    def look(self, dataset: str, file: Any, terms: Terms) -> Look:
+        mine = adapters()
+        return look_at(
+            mine.storage,
+            mine.readers,
+            file.storage_key,
+            file.detected,
+            dataset_of(dataset),
+            terms.options,
+        )
+
+    def run(self, imported: Import) -> Import:
+        """Do the import's job, however it ends."""
+        assert imported.job_id
+        run_job(imported.job_id, HANDLERS)
+        return self.read(imported.id)
+
+    def load(self, dataset: str, content: bytes | str, **terms: Any) -> Import:
+        """An import that was run."""
+        return self.run(self.start(dataset, content, **terms))
+
+    def undo(self, imported: Import, *, is_dry_run: bool = False) -> dict[str, Any]:
+        with services() as s:
+            job = s.imports.undo(imported, self.owner, is_dry_run=is_dry_run)
+        assert run_job(job.id, HANDLERS) is JobState.DONE
+        with services() as s:
+            result = s.job_rows.get(job.id).result
+        assert result is not None
+        return result
+
+    def read(self, import_id: UUID) -> Import:
+        with services() as s:
+            return s.import_rows.get_own(import_id, None)
+
+    def rejects(self, imported: Import) -> list[RejectedRow]:
+        """The rows that were not loaded."""
+        if imported.rejects_file_id is None:
+            return []
+        with services() as s:
+            file = s.file_rows.get(imported.rejects_file_id)
+        with adapters().storage.local_path(file.storage_key) as path:
+            return list(rejected_rows(path))
+
+
+def counts(imported: Import) -> dict[str, int]:
+    """The counts that are not 0."""
+    names = ("rows_read", "inserted", "updated", "unchanged", "duplicate", "rejected")
+    return {name: getattr(imported, name) for name in names if getattr(imported, name)}
+
+
+def codes(rows: list[RejectedRow]) -> list[tuple[int, str, str]]:
+    """What is wrong where: line, column and code."""
+    return [(row.line, fault.column, fault.code) for row in rows for fault in row.faults]
+
+
+def table(query: str) -> list[tuple[Any, ...]]:
+    """What the database has."""
+    with services() as s:
+        return [tuple(row) for row in s.session.execute(text(query))]
+
+
+def job_of(imported: Import) -> Job:
+    with services() as s:
+        return s.job_rows.get(imported.job_id)
