@@ -179,6 +179,7 @@ def _example(schema: Json, openapi: Json, name: str = "") -> Any:
     kinds = schema.get("type", "string")
     if isinstance(kinds, list) and "null" in kinds:
         return schema.get("default")
+    kinds = kinds[0] if isinstance(kinds, list) else kinds
     return schema.get("example", schema.get("default", next(iter(schema.get("enum", [])), plain.get(kinds))))
 
 

@@ -78,6 +78,8 @@ def test_an_empty_value_means_the_default() -> None:
         ("REGISTRATION_ROLE", "admin"),
         ("LOG_FORMAT", "xml"),
         ("LOG_LEVEL", "loud"),
+        ("BUSINESS_TIME_ZONE", "Mars/Olympus"),
+        ("BUSINESS_TIME_ZONE", "../etc/passwd"),
     ],
 )
 def test_what_makes_no_sense_is_told_by_its_name(name: str, value: str) -> None:

@@ -103,7 +103,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         return self.route(rule, needs=needs, people_only=people_only, methods=["DELETE"])
 
     def arguments(self, schema: Any, **options: Any) -> Decorator:
-        decorator: Decorator = super().arguments(schema, **options)
+        """A class is made an instance here, once: the library would make one for each request."""
+        made = schema() if isinstance(schema, type) else schema
+        decorator: Decorator = super().arguments(made, **options)
         return decorator
 
     def response(self, status: int, schema: Any = None, **options: Any) -> Decorator:

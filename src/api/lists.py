@@ -1,7 +1,6 @@
 """Lists: {data, next, prev} with keyset cursors, page numbers, ordering, and the same as CSV or XLSX."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -117,11 +116,7 @@ def _rows_from(
             yield list(item.values())
         if page.next is None:
             return
-        if isinstance(page.next, Cursor):
-            query = replace(query, cursor=page.next)
-        else:
-            query = replace(query, page=page.next)
-        page = _fetched(query, fetch)
+        page = _fetched(query.at(page.next), fetch)
 
 
 def _fetched(query: PageQuery, fetch: Fetch) -> Page[Any]:

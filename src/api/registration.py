@@ -32,7 +32,7 @@ from src.api.strict_json import StrictJson
 from src.api.uploads import StreamingRequest
 from src.config import Settings
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 RESOURCES = (
     auth,
     accounts,

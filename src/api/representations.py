@@ -31,17 +31,18 @@ def represented(
 ) -> Response:
     """An answer in the form that was asked for; `data` of the body is what tables and pictures show."""
     form = wanted or _accepted()
-    if form == "json":
-        return Response(json.dumps(body), mimetype=TYPES[form])
     content: Any
-    if form in ("csv", "xlsx"):
+    if form == "json":
+        content = json.dumps(body)
+    elif form in ("csv", "xlsx"):
         columns, rows = _table(body["data"])
         content = csv_lines(columns, rows) if form == "csv" else xlsx_file(columns, rows)
     else:
         content = (svg if form == "svg" else png)(draw(chart()))
     answer = Response(content, mimetype=TYPES[form])
-    answer.headers["Content-Disposition"] = f'{_disposition(form)}; filename="{name}.{form}"'
     answer.headers["Vary"] = "Accept"
+    if form != "json":
+        answer.headers["Content-Disposition"] = f'{_disposition(form)}; filename="{name}.{form}"'
     return answer
 
 

@@ -42,7 +42,7 @@ def list_accounts(*, as_json: bool) -> None:
         with services() as s:
             page = s.account_rows.search(query)
         rows += [_members(account) for account in page.rows]
-        query = PageQuery("id", MOST_PER_PAGE, cursor=page.next) if page.next else None
+        query = query.at(page.next) if page.next else None
     show(rows, as_json=as_json)
 
 

@@ -257,4 +257,4 @@ TRANSACTIONS = Dataset(
     ),
 )
 
-DATASETS: Mapping[str, Dataset] = {dataset.name: dataset for dataset in (ATENDIMENTOS, CLIENTS, TRANSACTIONS)}
+DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (ATENDIMENTOS, CLIENTS, TRANSACTIONS)}

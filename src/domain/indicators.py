@@ -42,9 +42,6 @@ class Period:
     def end(self) -> date:
         return self.last or date.max
 
-    def has(self, day: date) -> bool:
-        return self.start <= day <= self.end
-
     def before(self) -> Self:
         """As many days, right before these."""
         if self.first is None or self.last is None:

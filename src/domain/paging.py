@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
@@ -72,6 +72,12 @@ class PageQuery:
     @property
     def is_descending(self) -> bool:
         return self.order_by.startswith("-")
+
+    def at(self, place: "Cursor | int") -> Self:
+        """The same list, at another cursor or page."""
+        if isinstance(place, Cursor):
+            return replace(self, page=None, cursor=place)
+        return replace(self, page=place, cursor=None)
 
     @property
     def is_read_descending(self) -> bool:

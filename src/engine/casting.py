@@ -10,10 +10,11 @@ import pyarrow.compute as pc
 
 from src.domain.datasets import FieldType, SignRule
 from src.engine.amounts import are_above_zero, are_below_zero, read_amounts
+from src.engine.clocks import DAY
 from src.engine.faults import Found
-from src.engine.moments import DAY, as_dates, as_timestamps, day_number, read_days, read_moments
+from src.engine.moments import as_dates, as_timestamps, day_number, read_days, read_moments
 from src.engine.plans import LoadPlan, MappedColumn
-from src.engine.splitting import Flags
+from src.engine.stretches import Flags
 from src.engine.texts import Texts, each_distinct, flags, texts_of, with_controls, without
 from src.engine.utf8 import Places
 

@@ -13,11 +13,10 @@ from pyarrow.parquet import ParquetWriter
 
 from src.engine.duck import batches_of, connect, quoted
 from src.engine.faults import SCHEMA
-from src.engine.records import ONE_COLUMN, QUOTE
 from src.engine.rows import ROWS, Row
 from src.engine.shaping import shown
 from src.engine.sources import Source, open_source
-from src.engine.splitting import Records, Splitter
+from src.engine.stretches import Records
 from src.engine.utf8 import Places
 from src.engine.values import Detected, OnProgress, ReadLimits, Sandbox
 
@@ -57,7 +56,7 @@ Cells = list[list[str]] | RecordCells | TableCells
 
 
 @dataclass(frozen=True)
-class Stretch:
+class Part:
     """Some rows of the file, by their lines, whose cells can be had."""
 
     lines: Places
@@ -82,10 +81,10 @@ def read_originals(
     written = 0
     with ParquetWriter(target, WITH_CELLS, compression="zstd") as writer:
         faults = _Faults(_sorted(arguments["faults"], folder, sandbox))
-        for stretch in _stretches(source):
-            if len(stretch.lines):
-                written += _write(writer, faults.until(int(stretch.lines[-1])), stretch)
-        nothing = Stretch(np.empty(0, np.int64), [])
+        for part in _parts(source):
+            if len(part.lines):
+                written += _write(writer, faults.until(int(part.lines[-1])), part)
+        nothing = Part(np.empty(0, np.int64), [])
         while batch := faults.rest():
             written += _write(writer, batch, nothing)
     return {"faults": written}
@@ -129,54 +128,45 @@ def _sorted(files: Sequence[str], folder: Path, sandbox: Sandbox) -> Iterator[pa
             yield batch.cast(SCHEMA)
 
 
-def _stretches(source: Source) -> Iterator[Stretch]:
+def _parts(source: Source) -> Iterator[Part]:
     if source.is_delimited:
         yield from _delimited(source)
     elif source.detected.format == "parquet":
         for line, table in source.tables():
-            yield Stretch(np.arange(table.num_rows) + line, TableCells(table))
+            yield Part(np.arange(table.num_rows) + line, TableCells(table))
     else:
         yield from _row_by_row(source.rows())
 
 
-def _delimited(source: Source) -> Iterator[Stretch]:
-    delimiter, quote = source.detected.delimiter or ONE_COLUMN, source.detected.quote or QUOTE
-    splitter = Splitter(delimiter, quote, source.limits.record_bytes)
+def _delimited(source: Source) -> Iterator[Part]:
     shaper = source.shaper([])
-
-    def stretch(records: Records) -> Stretch:
+    for records in shaper.records(source.blocks()):
         rows = shaper.rows(records)
-        return Stretch(records.lines[rows], RecordCells(records, rows, delimiter, quote))
-
-    for block in source.blocks():
-        yield stretch(splitter.take(block))
-    yield stretch(splitter.take(b"", is_last=True))
+        yield Part(records.lines[rows], RecordCells(records, rows, shaper.delimiter, shaper.quote))
 
 
-def _row_by_row(rows: Iterator[Row]) -> Iterator[Stretch]:
+def _row_by_row(rows: Iterator[Row]) -> Iterator[Part]:
     pending: list[Row] = []
 
-    def stretch() -> Stretch:
-        return Stretch(np.array([row.line for row in pending], np.int64), [row.cells for row in pending])
+    def part() -> Part:
+        return Part(np.array([row.line for row in pending], np.int64), [row.cells for row in pending])
 
     for row in rows:
         pending.append(row)
         if len(pending) == ROWS:
-            yield stretch()
+            yield part()
             pending = []
-    yield stretch()
+    yield part()
 
 
-def _write(
-    writer: ParquetWriter, faults: Iterator[pa.RecordBatch] | list[pa.RecordBatch], stretch: Stretch
-) -> int:
+def _write(writer: ParquetWriter, faults: Iterator[pa.RecordBatch] | list[pa.RecordBatch], part: Part) -> int:
     """Write faults with the cells of their rows; the rows of lines that are unknown have none."""
     written = 0
     for batch in faults:
         lines, codes = np.unique(batch.column("line").to_numpy(), return_inverse=True)
-        places = np.searchsorted(stretch.lines, lines)
+        places = np.searchsorted(part.lines, lines)
         cells = [
-            stretch.cells[place] if place < len(stretch.lines) and stretch.lines[place] == line else []
+            part.cells[place] if place < len(part.lines) and part.lines[place] == line else []
             for place, line in zip(places.tolist(), lines.tolist(), strict=True)
         ]
         column = pa.array(cells, pa.list_(pa.string())).take(pa.array(codes))

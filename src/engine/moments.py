@@ -7,21 +7,17 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import lru_cache
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from src.engine.splitting import Flags
+from src.engine.clocks import DAY, EPOCH, FARTHEST, FIRST, LAST, MINUTE, SECOND, offset_minutes, wall_clock
+from src.engine.stretches import Flags
 from src.engine.texts import Texts, each_distinct, views
 from src.engine.utf8 import Bytes, Places
 from src.engine.values import DateOrder
 
-SECOND = 1_000_000
-MINUTE, DAY = 60 * SECOND, 86_400 * SECOND
-EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 # a wall clock
 MOMENT = re.compile(
     r"(?:(?P<y>[0-9]{4})(?P<a>[-/])(?P<m>[0-9]{1,2})(?P=a)(?P<d>[0-9]{1,2})"
     r"|(?P<one>[0-9]{1,2})(?P<b>[-/.])(?P<two>[0-9]{1,2})(?P=b)(?P<year>[0-9]{4}))"
@@ -35,8 +31,6 @@ ONE_DIGIT = (
     r"\A([0-9]{4}[-/][0-9]{2}[-/])([0-9](?:[ T]|\z))",
     r"\A([-/.0-9]{10}[ T])([0-9]:)",
 )
-FARTHEST = 14 * 60  # minutes from UTC
-FIRST, LAST = -719_162 * DAY, 2_932_897 * DAY - 1  # the years 1 to 9999
 
 _MONTHS = np.arange("0000-01", "10000-02", dtype="datetime64[M]").astype("datetime64[D]").astype(np.int64)
 _FIRST_DAYS, _MONTH_DAYS = _MONTHS[:-1], np.diff(_MONTHS)
@@ -111,38 +105,6 @@ def moment(text: str, order: DateOrder, zone: str) -> int | None:
         return None
     local = int(wall_clock(np.array([value - minutes * MINUTE]), zone)[0])
     return local if FIRST <= local <= LAST else None
-
-
-def offset_minutes(text: str) -> int | None:
-    """How far an offset is from UTC, if it is one."""
-    if text == "Z":
-        return 0
-    digits = text[1:].replace(":", "").ljust(4, "0")
-    hours, minutes = int(digits[:2]), int(digits[2:])
-    total = hours * 60 + minutes
-    return None if minutes > 59 or total > FARTHEST else -total if text[0] == "-" else total
-
-
-def wall_clock(moments: Places, zone: str) -> Places:
-    """Moments in UTC as the clocks of the zone show them."""
-    if zone == "UTC":
-        return moments
-    days, codes = np.unique(moments // DAY, return_inverse=True)
-    before, after = (
-        np.array([_offset(int(day + next_one) * DAY, zone) for day in days]) for next_one in (0, 1)
-    )
-    local: Places = moments + before[codes]
-    for place in np.flatnonzero((before != after)[codes]):  # clocks change on this day
-        local[place] = moments[place] + _offset(int(moments[place]), zone)
-    return local
-
-
-@lru_cache(maxsize=100_000)
-def _offset(microseconds: int, zone: str) -> int:
-    """How far the zone is from UTC at a moment; beyond the years that there are, as at their edge."""
-    bounded = min(max(microseconds, FIRST + DAY), LAST - DAY)
-    utc = EPOCH.replace(tzinfo=ZoneInfo("UTC")) + timedelta(microseconds=bounded)
-    return (utc.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()) // timedelta(microseconds=1)
 
 
 def _date_parts(match: re.Match[str], order: DateOrder) -> tuple[int, int, int] | None:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from src.engine.faults import Found
 from src.engine.jsonlines import Number, as_text, parse
 from src.engine.shaping import Batch, shown
-from src.engine.splitting import Records, Splitter
+from src.engine.splitting import Splitter
+from src.engine.stretches import Marks, Records
 from src.engine.utf8 import Places
 from src.engine.values import Detected
 from src.engine.workbooks import cell_text, sheet_cells
@@ -53,7 +54,7 @@ def _full_rows(path: Path, sheet: str) -> Iterator[tuple[int, list[object]]]:
 def rows_of_json_lines(blocks: Iterable[bytes], detected: Detected, longest: int) -> Iterator[Row]:
     """The values in the order of the columns; blank lines are no rows."""
     names = [column.name for column in detected.columns]
-    splitter = Splitter(None, None, longest)
+    splitter = Splitter(Marks(None, None, longest))
     for block in blocks:
         yield from _json_rows(splitter.take(block), names)
     yield from _json_rows(splitter.take(b"", is_last=True), names)

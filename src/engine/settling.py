@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.engine.amounts import judge
-from src.engine.moments import EPOCH, moment
+from src.engine.clocks import EPOCH
+from src.engine.moments import moment
 from src.engine.plans import Ambiguous, LoadPlan, MappedColumn, Settled
 from src.engine.sources import open_source
 from src.engine.texts import each_distinct, texts_of

@@ -10,7 +10,8 @@ from pyarrow import csv
 
 from src.engine.faults import LONGEST_VALUE, Found
 from src.engine.records import ONE_COLUMN, QUOTE
-from src.engine.splitting import Flags, Records, Splitter
+from src.engine.splitting import Splitter
+from src.engine.stretches import Flags, Marks, Records
 from src.engine.utf8 import Places, invalid_places, is_utf8
 from src.engine.values import Detected
 
@@ -40,8 +41,8 @@ class Shaper:
     """Cuts the blocks of a text into batches; `positions` are the columns that are wanted."""
 
     def __init__(self, detected: Detected, positions: Sequence[int], encoding: str, longest: int) -> None:
-        self._delimiter = detected.delimiter or ONE_COLUMN
-        self._quote = detected.quote or QUOTE
+        self.delimiter = detected.delimiter or ONE_COLUMN
+        self.quote = detected.quote or QUOTE
         self._width = len(detected.columns)
         self._positions = positions
         self._has_offsets = encoding == "utf-8"
@@ -50,10 +51,15 @@ class Shaper:
 
     def batches(self, blocks: Iterator[bytes]) -> Iterator[Batch]:
         """All rows of a text."""
-        splitter = Splitter(self._delimiter, self._quote, self._longest)
+        for records in self.records(blocks):
+            yield self._shape(records)
+
+    def records(self, blocks: Iterator[bytes]) -> Iterator[Records]:
+        """All records of a text, block by block."""
+        splitter = Splitter(Marks(self.delimiter, self.quote, self._longest, self._width))
         for block in blocks:
-            yield self._shape(splitter.take(block))
-        yield self._shape(splitter.take(b"", is_last=True))
+            yield splitter.take(block)
+        yield splitter.take(b"", is_last=True)
 
     def _shape(self, records: Records) -> Batch:
         rows = self.rows(records)
@@ -73,12 +79,7 @@ class Shaper:
     def _faults(self, records: Records, rows: Places) -> tuple[list[Found], Flags]:
         is_broken, is_giant = records.is_broken[rows], records.is_giant[rows]
         is_whole = ~(is_broken | is_giant)
-        places = records.places(ord(self._delimiter))
-        first, last = (
-            np.searchsorted(places, records.starts[rows]),
-            np.searchsorted(places, records.ends[rows]),
-        )
-        widths = last - first + 1
+        widths = records.widths(rows)
         misencoded, bytes_at = self._misencoded(records, rows)
         wrong = np.flatnonzero(is_whole & (widths != self._width))
         found = [
@@ -123,7 +124,7 @@ class Shaper:
         table = csv.read_csv(
             pa.BufferReader(text),
             csv.ReadOptions(use_threads=False, block_size=len(text) + 1, column_names=names),
-            csv.ParseOptions(delimiter=self._delimiter, quote_char=self._quote, newlines_in_values=True),
+            csv.ParseOptions(delimiter=self.delimiter, quote_char=self.quote, newlines_in_values=True),
             csv.ConvertOptions(
                 check_utf8=False, column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted
             ),

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from src.engine.splitting import Flags
+from src.engine.stretches import Flags
 from src.engine.utf8 import Bytes, Places
 
 BLANKS = " \t\r\n\u00a0"

@@ -11,7 +11,11 @@ from sqlalchemy.orm import Session
 from src.domain.indicators import Figures, Group, Noun, Period
 
 MOST_ROWS = 50_000
-NOW = text("SELECT now() AS as_of, now() AT TIME ZONE :zone AS local")
+# To compile a query would take longer than most of these queries do; the longest may take this long.
+BEGIN = text("""
+    SELECT now(), now() AT TIME ZONE :zone, set_config('jit', 'off', true),
+        set_config('statement_timeout', '15s', true)
+""")
 ANGEL_PRODUCTIVITY = text("""
     SELECT angel.name, on_time + late AS attended, on_time, count(*) OVER () AS names
     FROM indicator_angel JOIN angel ON angel.id = angel_id WHERE on_time + late > 0
@@ -168,8 +172,9 @@ class IndicatorRepository:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def moment(self, zone: str) -> Moment:
-        return Moment(*self.session.execute(NOW, {"zone": zone}).one())
+    def begin(self, zone: str) -> Moment:
+        """Settle for the rest of the transaction when now is, and how its queries are run."""
+        return Moment(*self.session.execute(BEGIN, {"zone": zone}).one()[:2])
 
     def angel_productivity(self, at_most: int) -> tuple[int, list[Figures]]:
         """How many angels have attended any, and the best of them."""
@@ -184,7 +189,6 @@ class IndicatorRepository:
 
     def figures(self, scope: Scope) -> list[Counted]:
         """Counts by name and by part of the period; one more than is allowed when there are too many."""
-        self.session.execute(text("SET LOCAL jit = off"))  # it would take longer than the query
         rows = self.session.execute(text(_statement(scope)), _used(_statement(scope), scope.values))
         return [
             Counted(key, Figures(name, period, int(on_time), int(late), int(is_open), int(overdue)))

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text, update
+from sqlalchemy import Select, bindparam, func, select, text, update
 
 from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
@@ -41,6 +41,23 @@ SUCCESSOR = text("""
 """)
 
 
+def _of_live_family(statement: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Narrow a statement over accounts to the one whose login this is, if it is still good."""
+    return statement.join(TokenFamily, TokenFamily.account_id == Account.id).where(
+        TokenFamily.id == bindparam("family"),
+        TokenFamily.revoked_at.is_(None),
+        TokenFamily.expires_at > func.clock_timestamp(),
+        Account.is_disabled.is_(False),
+    )
+
+
+# Made once: each request runs the second, and putting it together took as long as running it.
+FIND_LIVE = _of_live_family(select(Account))
+FIND_CALLER = _of_live_family(
+    select(Account.id, Account.role, func.coalesce(Account.email, Account.username))
+)
+
+
 class ApiKeyNotFound(NotFound):
     slug = "api-key-not-found"
     title = "There is no such API key, or it is not yours"
@@ -59,13 +76,12 @@ class TokenFamilyRepository(Repository[TokenFamily]):
 
     def find_live(self, family: UUID) -> Account | None:
         """The account of a login that is neither revoked, expired nor disabled."""
-        found: Account | None = self.session.scalar(_of_live_family(select(Account), family))
+        found: Account | None = self.session.scalar(FIND_LIVE, {"family": family})
         return found
 
     def find_caller(self, family: UUID) -> LiveLogin | None:
         """As `find_live`, but only what each request needs, without the ORM's cost."""
-        columns = select(Account.id, Account.role, func.coalesce(Account.email, Account.username))
-        row = self.session.execute(_of_live_family(columns, family)).one_or_none()
+        row = self.session.execute(FIND_CALLER, {"family": family}).one_or_none()
         return None if row is None else LiveLogin(*row)
 
     def rotate(self, family: UUID, old: UUID, new: UUID) -> UUID | None:
@@ -160,13 +176,3 @@ class LoginThrottleRepository(Repository[LoginThrottle]):
         row = self.session.get(LoginThrottle, (login_name, network))
         if row is not None:
             self.session.delete(row)
-
-
-def _of_live_family(statement: Select[*tuple[Any, ...]], family: UUID) -> Select[*tuple[Any, ...]]:
-    """Narrow a statement over accounts to the one whose login this is, if it is still good."""
-    return statement.join(TokenFamily, TokenFamily.account_id == Account.id).where(
-        TokenFamily.id == family,
-        TokenFamily.revoked_at.is_(None),
-        TokenFamily.expires_at > func.clock_timestamp(),
-        Account.is_disabled.is_(False),
-    )

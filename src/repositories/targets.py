@@ -1,8 +1,9 @@
 """Where the rows of a dataset go: what SQL has to know of the table beside the dataset's declaration."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Dataset, Field
+from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Dataset, Field, Reference
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,7 +13,6 @@ class Target:
     dataset: Dataset
     is_present: str = "true"  # which rows count when a key is looked up
     has_versions: bool = True  # whether a row may change after it was made
-    used_by: tuple[tuple[str, str], ...] = ()  # tables and their columns that point to the rows
     on_update: str = ""  # what else an upsert sets in a row that it changes
 
     def column(self, field: Field) -> str:
@@ -39,14 +39,27 @@ TARGETS: dict[str, Target] = {
         Target(dataset=ATENDIMENTOS, is_present="t.deleted_at IS NULL"),
         Target(
             dataset=CLIENTS,
-            used_by=(("atendimento", "client_id"), ("transaction", "client_id")),
             on_update="deleted_at = NULL",
         ),
         Target(dataset=TRANSACTIONS, has_versions=False),
     )
 }
-MADE_ON_THE_WAY: dict[str, tuple[tuple[str, str], ...]] = {
-    "angel": (("atendimento", "angel_id"),),
-    "polo": (("atendimento", "polo_id"),),
-    "client": (("atendimento", "client_id"), ("transaction", "client_id")),
-}
+
+
+def made_on_the_way() -> list[str]:
+    """The tables whose rows imports make because other rows name them."""
+    return sorted({reference.table for _, reference in _references() if reference.is_made})
+
+
+def unused(table: str) -> str:
+    """A condition on the row `t` of a table: that no row of a dataset points to it."""
+    users = sorted({(user, reference.key) for user, reference in _references() if reference.table == table})
+    conditions = (f"NOT EXISTS (SELECT FROM {user} u WHERE u.{column} = t.id)" for user, column in users)
+    return " AND ".join(("true", *conditions))
+
+
+def _references() -> Iterator[tuple[str, Reference]]:
+    for target in TARGETS.values():
+        for field in target.dataset.fields:
+            if field.reference:
+                yield target.dataset.table, field.reference

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from src.repositories.targets import MADE_ON_THE_WAY, Target
+from src.repositories.targets import Target, made_on_the_way, unused
 
 KEPT_SHOWN = 100
 SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL work_mem = '128MB'")
@@ -58,25 +58,22 @@ class Undoing:
                 "(t.version = 1 OR EXISTS (SELECT FROM import_change c WHERE c.import_id = :import_id "
                 "AND c.row_id = t.id AND c.version = t.version))"
             )
-        conditions += [
-            f"NOT EXISTS (SELECT FROM {other} u WHERE u.{column} = t.id)"
-            for other, column in self.target.used_by
-        ]
+        conditions.append(unused(self._table))
         return self._count(f"DELETE FROM {self._table} t WHERE {' AND '.join(conditions)}")
 
     def _restore(self) -> int:
-        """The rows that it changed, as they were."""
+        """The rows that it changed, as they were; with their version, so that what came before can be undone."""
         columns = [
             name
             for name in self.session.scalars(
                 text("SELECT column_name FROM information_schema.columns WHERE table_name = :table"),
                 {"table": self._table},
             )
-            if name not in ("id", "version", "updated_at")
+            if name not in ("id", "updated_at")
         ]
         sets = ", ".join(f"{column} = b.{column}" for column in columns)
         return self._count(
-            f"""UPDATE {self._table} t SET {sets}, version = t.version + 1, updated_at = now()
+            f"""UPDATE {self._table} t SET {sets}, updated_at = now()
                 FROM import_change c, jsonb_populate_record(NULL::{self._table}, c.before) b
                 WHERE c.import_id = :import_id AND t.id = c.row_id AND t.version = c.version"""
         )
@@ -102,7 +99,7 @@ class Undoing:
 
 def makers_in_vain(session: Session) -> list[UUID]:
     """Imports that made names ahead, and then came to nothing."""
-    made = " UNION ".join(f"SELECT import_id FROM {table}" for table in MADE_ON_THE_WAY)
+    made = " UNION ".join(f"SELECT import_id FROM {table}" for table in made_on_the_way())
     statement = text(
         f"""SELECT i.id FROM ({made}) AS made JOIN import i ON i.id = made.import_id
             LEFT JOIN job ON job.id = i.job_id
@@ -114,13 +111,10 @@ def makers_in_vain(session: Session) -> list[UUID]:
 def remove_unused_names(session: Session, import_id: UUID) -> dict[str, int]:
     """Angels, polos and clients that were made on an import's way and that nothing uses; how many of each."""
     removed: dict[str, int] = {}
-    for table, users in MADE_ON_THE_WAY.items():
-        unused = " AND ".join(
-            f"NOT EXISTS (SELECT FROM {other} u WHERE u.{column} = t.id)" for other, column in users
-        )
+    for table in made_on_the_way():
         untouched = "AND t.version = 1" if table == "client" else ""
         result: Any = session.execute(
-            text(f"DELETE FROM {table} t WHERE t.import_id = :import_id {untouched} AND {unused}"),
+            text(f"DELETE FROM {table} t WHERE t.import_id = :import_id {untouched} AND {unused(table)}"),
             {"import_id": import_id},
         )
         if result.rowcount:

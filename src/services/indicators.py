@@ -47,7 +47,7 @@ class IndicatorService:
         delays: Delays = "auto",
         is_compared: bool = False,
     ) -> Indicator:
-        moment = self.indicators.moment(self.zone)
+        moment = self.indicators.begin(self.zone)
         scope = Scope(
             noun=noun,
             period=period,

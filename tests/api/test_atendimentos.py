@@ -218,7 +218,7 @@ class TestChange:
     def test_patch_changes_what_is_given_and_nothing_else(
         self, operator: Caller, address: str, name: str, sent: Any, shown: Any
     ) -> None:
-        before = operator.get(address).json
+        before: dict[str, Any] = operator.get(address).json or {}
         answer = operator.patch(address, json={name: sent})
         assert answer.status_code == 200
         assert answer.json == before | {name: shown, "updated_at": answer.json["updated_at"]}
@@ -248,7 +248,8 @@ class TestChange:
     ) -> None:
         seen = operator.get(address).headers["ETag"]
         assert operator.patch(address, json={"status": "a"}, headers={"If-Match": seen}).status_code == 200
-        for method, body in (("patch", {"status": "b"}), ("delete", None)):
+        refused: tuple[tuple[str, Any], ...] = (("patch", {"status": "b"}), ("delete", None))
+        for method, body in refused:
             answer = operator.call(method, address, json=body, headers={"If-Match": seen})
             assert (answer.status_code, answer.json["type"]) == (412, "/problems/precondition-failed")
         assert operator.get(address, headers={"If-None-Match": seen}).status_code == 200

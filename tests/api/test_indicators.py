@@ -103,7 +103,9 @@ def ask(caller: Caller, noun: str, **query: Any) -> list[dict[str, Any]]:
     return list(answer.json["data"])
 
 
-def chosen(visits: list[Visit], *, first: Any = None, last: Any = None, angel: Any = None, polo: Any = None) -> list[Visit]:
+def chosen(
+    visits: list[Visit], *, first: Any = None, last: Any = None, angel: Any = None, polo: Any = None
+) -> list[Visit]:
     return [
         visit
         for visit in visits
@@ -123,13 +125,15 @@ def counted(visits: list[Visit], noun: str, group: str | None) -> dict[Any, dict
 
 
 def shown(rows: list[dict[str, Any]], noun: str) -> dict[Any, dict[str, int]]:
-    return {(row.get(NOUNS[noun] or ""), row.get("period")): {part: row[part] for part in PARTS} for row in rows}
+    return {
+        (row.get(NOUNS[noun] or ""), row.get("period")): {part: row[part] for part in PARTS} for row in rows
+    }
 
 
 @each("noun", NOUNS)
 def test_counts_equal_brute_force_for_every_question(viewer: Caller, visits: list[Visit], noun: str) -> None:
-    for (first, last), group in product(RANGES, GROUPS):
-        group = group or ("day" if noun == "trend" else None)
+    for (first, last), wish in product(RANGES, GROUPS):
+        group = wish or ("day" if noun == "trend" else None)
         for angel, polo in product((None, "angel 1", "nobody"), (None, "polo 2")):
             question = {"first": first, "last": last, "angel": angel, "polo": polo}
             rows = ask(viewer, noun, group=group, delays="never", **question)
@@ -155,7 +159,9 @@ def test_percentages_and_delays_are_those_of_the_attended_ones(
         delays = sorted((visit.done - visit.limit).total_seconds() for visit in mine if visit.done)
         assert row["total"] == len(mine)
         if not delays:
-            assert row["on_time_percentage"] is row["median_delay_seconds"] is row["p90_delay_seconds"] is None
+            assert (
+                row["on_time_percentage"] is row["median_delay_seconds"] is row["p90_delay_seconds"] is None
+            )
             continue
         assert row["on_time_percentage"] == pytest.approx(100 * row["on_time"] / len(delays), abs=0.00501)
         assert row["median_delay_seconds"] == statistics.median(delays)
@@ -205,7 +211,9 @@ class TestCompare:
     def test_with_as_many_days_before(self, viewer: Caller) -> None:
         for day, is_late in ((10, False), (11, True), (12, False), (13, False)):
             limit = LIMIT.replace(day=day)
-            an_atendimento(data_limite=limit, data_de_atendimento=limit + timedelta(hours=1 if is_late else 0))
+            an_atendimento(
+                data_limite=limit, data_de_atendimento=limit + timedelta(hours=1 if is_late else 0)
+            )
         (row,) = ask(viewer, "angels", first="2024-01-12", last="2024-01-13", compare="previous")
         assert row["previous"] == {
             "total": 2, "on_time": 1, "late": 1, "open": 0, "overdue": 0, "on_time_percentage": 50.0
@@ -214,7 +222,9 @@ class TestCompare:
             "total": 0, "on_time": 1, "late": -1, "open": 0, "overdue": 0, "on_time_percentage": 50.0
         }  # fmt: skip
 
-    def test_where_there_was_nothing_the_change_is_all_and_the_percentage_unknown(self, viewer: Caller) -> None:
+    def test_where_there_was_nothing_the_change_is_all_and_the_percentage_unknown(
+        self, viewer: Caller
+    ) -> None:
         an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT)
         (row,) = ask(viewer, "polos", first="2024-01-10", last="2024-01-10", compare="previous")
         assert (row["previous"]["total"], row["change"]["total"]) == (0, 1)
@@ -222,7 +232,11 @@ class TestCompare:
 
     @each(
         ("group", "days", "first"),
-        [("day", (9, 10, 11), "2024-01-10"), ("week", (3, 10, 17), "2024-01-11"), ("month", (1, 32, 62), "2024-02-01")],
+        [
+            ("day", (9, 10, 11), "2024-01-10"),
+            ("week", (3, 10, 17), "2024-01-11"),
+            ("month", (1, 32, 62), "2024-02-01"),
+        ],
     )
     def test_a_day_week_or_month_with_the_one_before_it(
         self, viewer: Caller, group: str, days: tuple[int, ...], first: str
@@ -238,7 +252,9 @@ class TestCompare:
     def test_a_weekday_with_the_same_weekday_of_the_days_before(self, viewer: Caller) -> None:
         for day in (3, 10, 10):
             an_atendimento(data_limite=LIMIT.replace(day=day), data_de_atendimento=LIMIT.replace(day=day))
-        (row,) = ask(viewer, "trend", group="weekday", first="2024-01-08", last="2024-01-14", compare="previous")
+        (row,) = ask(
+            viewer, "trend", group="weekday", first="2024-01-08", last="2024-01-14", compare="previous"
+        )
         assert (row["period"], row["total"], row["previous"]["total"]) == ("Wednesday", 2, 1)
 
 
@@ -296,7 +312,12 @@ class TestDelays:
 class TestPublished:
     def test_angels_are_ordered_by_their_percentage(self, viewer: Caller, app: Any) -> None:
         late = LIMIT + timedelta(seconds=1)
-        for angel, dones in {"A": (LIMIT, late, late), "B": (LIMIT, LIMIT, late), "C": (None,), "D": (late,)}.items():
+        for angel, dones in {
+            "A": (LIMIT, late, late),
+            "B": (LIMIT, LIMIT, late),
+            "C": (None,),
+            "D": (late,),
+        }.items():
             for done in dones:
                 an_atendimento(angel=angel, data_limite=LIMIT, data_de_atendimento=done)
         assert viewer.get(ANGELS).json == {
@@ -312,7 +333,12 @@ class TestPublished:
 
     def test_polos_are_counted_by_the_weekday_of_the_done_date(self, viewer: Caller, app: Any) -> None:
         wednesday = LIMIT
-        for polo, done in (("A", wednesday), ("A", wednesday), ("A", wednesday + timedelta(days=4)), ("B", None)):
+        for polo, done in (
+            ("A", wednesday),
+            ("A", wednesday),
+            ("A", wednesday + timedelta(days=4)),
+            ("B", None),
+        ):
             an_atendimento(polo=polo, data_limite=LIMIT, data_de_atendimento=done)
         assert viewer.get(POLOS).json == {
             "total": 2,
@@ -395,5 +421,7 @@ class TestForms:
 def test_rows_that_were_deleted_do_not_count_in_delays(viewer: Caller, connection: Connection) -> None:
     an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT + timedelta(seconds=10))
     an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT + timedelta(seconds=99))
-    connection.execute(text("UPDATE atendimento SET deleted_at = now() WHERE id = (SELECT max(id) FROM atendimento)"))
+    connection.execute(
+        text("UPDATE atendimento SET deleted_at = now() WHERE id = (SELECT max(id) FROM atendimento)")
+    )
     assert ask(viewer, "angels")[0]["median_delay_seconds"] == 10

@@ -21,7 +21,17 @@ ROUTE = re.compile(r"\b(GET|POST|PUT|PATCH|DELETE)\s+(/[\w/{}<>.-]*)")
 PROBLEM = re.compile(r"\b[45]\d\d `([a-z-]+)`")
 PLACE = re.compile(r"`((?:src|tests|docs|scripts|docker|migrations|bench)/[\w./*-]+)`")
 CODE = re.compile(r"```.*?```|`[^`\n]+`|^ {4}.*$", re.MULTILINE | re.DOTALL)
-GUIDES = ("files", "jobs", "security", "rate-limiting", "logging", "troubleshooting")
+GUIDES = (
+    "files",
+    "jobs",
+    "security",
+    "rate-limiting",
+    "logging",
+    "troubleshooting",
+    "clients",
+    "indicators",
+    "db-partitioning",
+)
 FILES = documents()
 
 each_document = pytest.mark.parametrize("path", FILES, ids=[str(path.relative_to(ROOT)) for path in FILES])

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.engine.splitting import Records, Splitter
+from src.engine.splitting import Splitter
+from src.engine.stretches import Marks, Records
 from tests.engine.making import csv_bytes
 
 LONG = 10_000
@@ -16,10 +17,15 @@ Cut = list[tuple[int, bytes, str]]
 
 
 def cut(
-    text: bytes, *sizes: int, delimiter: str | None = ",", quote: str | None = '"', longest: int = LONG
+    text: bytes,
+    *sizes: int,
+    delimiter: str | None = ",",
+    quote: str | None = '"',
+    longest: int = LONG,
+    width: int | None = None,
 ) -> Cut:
     """Each record that is not blank: its line, its bytes, and what is wrong with it."""
-    splitter = Splitter(delimiter, quote, longest)
+    splitter = Splitter(Marks(delimiter, quote, longest, width))
     found: Cut = []
     for size in sizes:
         found += listed(splitter.take(text[:size]))
@@ -106,6 +112,30 @@ class TestBrokenText:
     def test_a_quote_that_is_wrong_costs_its_own_line(self, text: bytes, found: Cut) -> None:
         assert cut(text) == found
 
+    @pytest.mark.parametrize(
+        ("text", "found"),
+        [
+            (
+                b'1,"a,b\n2,c,d\n3,e,f"\n4,g,h\n',
+                [(1, b'1,"a,b', "broken"), (2, b"2,c,d", ""), (3, b'3,e,f"', ""), (4, b"4,g,h", "")],
+            ),
+            (
+                b'1,"a,b\n2,"c\nd",e\n3,f,g"\n"4",h,"i"\n',
+                [
+                    (1, b'1,"a,b', "broken"),
+                    (2, b'2,"c\nd",e', ""),
+                    (4, b'3,f,g"', ""),
+                    (5, b'"4",h,"i"', ""),
+                ],
+            ),
+            (b'1,"a\nb"\n2,c,d\n', [(1, b'1,"a\nb"', ""), (3, b"2,c,d", "")]),
+            (b'1,"a\nb,c,d\n",e\n', [(1, b'1,"a\nb,c,d\n",e', "")]),
+        ],
+    )
+    def test_two_stray_quotes_do_not_hide_the_rows_between_them(self, text: bytes, found: Cut) -> None:
+        assert cut(text, width=3) == found
+        assert cut(text, 5, 3, 9, width=3) == found
+
     def test_a_line_without_an_end_is_given_up_and_the_next_one_is_read(self) -> None:
         text = b"a\n" + b"x" * 50 + b"\r\nb\n"
         assert [(line, raw[:3], state) for line, raw, state in cut(text, 10, 10, longest=8)] == [
@@ -122,10 +152,16 @@ class TestBrokenText:
         text=st.text(st.sampled_from(list('ab",\n\r')), max_size=40),
         sizes=st.lists(st.integers(1, 12), max_size=6),
         longest=st.sampled_from([6, 12, LONG]),
+        width=st.sampled_from([None, 2, 3]),
     )
-    def test_where_blocks_end_makes_no_difference(self, text: str, sizes: list[int], longest: int) -> None:
+    def test_where_blocks_end_makes_no_difference(
+        self, text: str, sizes: list[int], longest: int, width: int | None
+    ) -> None:
         one, several = (
-            [(line, raw[:longest], state) for line, raw, state in cut(text.encode(), *parts, longest=longest)]
+            [
+                (line, raw[:longest], state)
+                for line, raw, state in cut(text.encode(), *parts, longest=longest, width=width)
+            ]
             for parts in ([], sizes)
         )
         assert several == one

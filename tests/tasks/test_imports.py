@@ -253,6 +253,12 @@ class TestUndo:
         assert (undone["removed"], undone["restored"]) == (0, 2)
         assert clients() == before
 
+    def test_imports_are_undone_one_after_the_other_back_to_nothing(self, imports: Imports) -> None:
+        done = [imports.load("clients", CLIENTS.replace("10.50", f"{n}.00")) for n in range(3)]
+        for one in reversed(done):
+            assert imports.undo(one)["kept"] == 0
+        assert clients() == []
+
     def test_what_was_changed_or_is_used_since_is_kept_and_named(self, imports: Imports) -> None:
         first = imports.load("clients", CLIENTS)
         second = imports.load("clients", CLIENTS.replace("10.50", "11"))

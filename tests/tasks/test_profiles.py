@@ -1,5 +1,8 @@
 """The profile job: the whole file is read in a child process, and nothing is left of it on the way."""
 
+import gzip
+import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,7 @@ from src.services.profiles import KIND
 from src.tasks import lease as lease_module
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
-from src.wiring import adapters, services
+from src.wiring import EXTENSION, adapters, services
 from tests.committing import Workshop
 
 
@@ -87,3 +90,20 @@ def test_what_a_killed_attempt_left_is_swept_by_the_next(workshop: Workshop, job
     (left / "half.parquet").write_bytes(b"half")
     assert run_job(job.id, HANDLERS) is JobState.DONE
     assert scratch() == []
+
+
+@pytest.mark.parametrize(("largest", "state"), [(20_000, JobState.FAILED), (40_000, JobState.DONE)])
+def test_a_packed_file_may_unpack_to_so_much_as_the_settings_allow(
+    workshop: Workshop, owner: Actor, largest: int, state: JobState
+) -> None:
+    dice = random.Random(7)
+    content = b"id,code\n" + b"".join(b"%d,%08x\n" % (n, dice.randrange(2**32)) for n in range(15_000))
+    assert 8 * 20_000 < len(content) < 8 * 40_000
+    file = workshop.files.add(owner, name="a.csv.gz", content=gzip.compress(content))
+    job = workshop.jobs.add(kind=KIND, args={"file_id": str(file.id)})
+    mine = workshop.adapters
+    settings = replace(mine.settings, max_upload_bytes=largest)
+    workshop.app.extensions[EXTENSION] = replace(mine, settings=settings)
+    assert run_job(job.id, HANDLERS) is state
+    error = workshop.jobs.read(job.id).error
+    assert (error or {}).get("slug") == ("archive-bomb" if state is JobState.FAILED else None)

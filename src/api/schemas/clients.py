@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, post_load, validate
 from src.api.lists import ListQuery, list_schema
 from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.base import Schema
-from src.api.schemas.values import Amount, Moment, text_of
+from src.api.schemas.values import Amount, Moment, Money, text_of
 from src.domain.datasets import CLIENTS
 
 MOST_AT_ONCE = 999
@@ -28,7 +28,7 @@ class ClientSchema(Schema):
     email = fields.String(required=True, allow_none=True)
     date_of_birth = fields.Date(required=True, allow_none=True)
     country = fields.String(required=True, allow_none=True)
-    account_balance = fields.Decimal(as_string=True, required=True)
+    account_balance = Money(required=True)
     import_id = fields.UUID(required=True, allow_none=True)
     created_at = fields.AwareDateTime(required=True)
     updated_at = fields.AwareDateTime(required=True)

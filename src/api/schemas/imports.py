@@ -1,5 +1,6 @@
 """Imports: how a file is loaded into a dataset, and what became of its rows."""
 
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -16,6 +17,12 @@ from src.models import Import
 DATASET = validate.OneOf(list(DATASETS))
 MODE = validate.OneOf(["insert", "upsert"])
 ENCODINGS = ["utf-8", "cp1252", "utf-16-le", "utf-16-be"]
+
+
+def _is_a_share(value: Decimal) -> None:
+    """By hand: the documentation would get the bounds as decimals, which no JSON has."""
+    if not 0 <= value <= 1:
+        raise ValidationError("Must be between 0 and 1.")
 
 
 class OptionsSchema(Schema):
@@ -39,7 +46,7 @@ class TermsSchema(Schema):
     mode = fields.String(validate=MODE, metadata={"description": "Left out: the dataset's own."})
     on_error = fields.String(load_default="skip_rows", validate=validate.OneOf(["skip_rows", "reject_file"]))
     max_errors = fields.Integer(validate=validate.Range(min=0))
-    max_error_rate = fields.Decimal(validate=validate.Range(min=0, max=1))
+    max_error_rate = fields.Decimal(validate=_is_a_share, metadata={"minimum": 0, "maximum": 1})
     options = fields.Nested(OptionsSchema, load_default=dict)
 
     @pre_load

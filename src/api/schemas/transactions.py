@@ -7,7 +7,7 @@ from marshmallow import fields, validate
 from src.api.lists import ListQuery, list_schema
 from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.base import Schema
-from src.api.schemas.values import Moment
+from src.api.schemas.values import Moment, Money
 
 TYPES = validate.OneOf(["buy", "sell"])
 CODE = validate.Regexp(r"^[A-Z]{3}$(?!\n)", error="Three letters, as in EUR.")
@@ -35,9 +35,7 @@ class TransactionSchema(Schema):
     transaction_type = fields.String(required=True, validate=TYPES)
     transaction_date = fields.AwareDateTime(required=True)
     currency = fields.String(required=True)
-    amount = fields.Decimal(
-        as_string=True, required=True, metadata={"description": "Not below zero for a buy, else not above."}
-    )
+    amount = Money(required=True, metadata={"description": "Not below zero for a buy, else not above."})
     import_id = fields.UUID(required=True, allow_none=True)
     created_at = fields.AwareDateTime(required=True)
 
@@ -64,21 +62,18 @@ class ClientTransactionQuery(KindQuery):
 class CurrencySchema(Schema):
     currency = fields.String(required=True)
     total_transactions = fields.Integer(required=True, attribute="transactions")
-    total_spent = fields.Decimal(as_string=True, required=True, attribute="spent")
-    total_gained = fields.Decimal(as_string=True, required=True, attribute="gained")
+    total_spent = Money(required=True, attribute="spent")
+    total_gained = Money(required=True, attribute="gained")
 
 
 class StatisticsSchema(Schema):
     client_id = fields.String(required=True)
     total_transactions = fields.Integer(required=True)
-    total_spent = fields.Decimal(
-        as_string=True,
+    total_spent = Money(
         required=True,
         metadata={"description": "Of all buys, as numbers: currencies are added up as they are."},
     )
-    total_gained = fields.Decimal(
-        as_string=True, required=True, metadata={"description": "Of all sells, as a positive number."}
-    )
+    total_gained = Money(required=True, metadata={"description": "Of all sells, as a positive number."})
     by_currency = fields.List(fields.Nested(CurrencySchema), required=True)
     as_of = fields.AwareDateTime(required=True, allow_none=True, metadata=AS_OF)
 

@@ -1,5 +1,6 @@
 """Values that several records have: amounts, moments, and texts as the datasets declare them."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,12 +12,20 @@ from src.domain.datasets import Dataset
 MOMENT = {"description": "A day, 2026-01-31, of UTC, or a time with its offset. It is included."}
 
 
-class Amount(fields.Decimal):
-    """A decimal as a string; more places than are kept are refused, never rounded."""
+class Money(fields.Decimal):
+    """A decimal that goes out as a string, so that no reader rounds it."""
+
+    def __init__(self, *, metadata: Mapping[str, Any] | None = None, **options: Any) -> None:
+        told = {"type": "string"} | dict(metadata or {})
+        super().__init__(as_string=True, allow_nan=False, metadata=told, **options)
+
+
+class Amount(Money):
+    """One that comes in, as a string or a number; more places than are kept are refused, never rounded."""
 
     def __init__(self, *, digits: int = 15, places: int = 2, **options: Any) -> None:
-        told = {"description": f"Up to {digits - places} digits and {places} decimals."}
-        super().__init__(as_string=True, allow_nan=False, metadata=told, **options)
+        text = f"Up to {digits - places} digits and {places} decimals."
+        super().__init__(metadata={"type": ["string", "number"], "description": text}, **options)
         self.digits, self.kept = digits, places
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **options: Any) -> Decimal:
