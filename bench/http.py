@@ -186,7 +186,7 @@ def _median(samples: list[Sample]) -> Sample:
     return Sample(*(statistics.median(getattr(one, name) for one in samples) for name in fields))
 
 
-def report(rows: list[Row], rounds: int, seconds: int) -> str:
+def report(rows: list[Row], rounds: int, seconds: int, busy: float) -> str:
     """The section for the benchmarks page."""
     settings = Settings()
     lines = [
@@ -199,7 +199,8 @@ def report(rows: list[Row], rounds: int, seconds: int) -> str:
         f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}, "
         f"gunicorn {version('gunicorn')}, {settings.web_processes} process of {settings.web_threads} "
         f"threads, {FILES} files in the database, lists of 10. Medians of {rounds} alternating runs of "
-        f"{seconds} s with {client_name()}, keep-alive. Again: `python -m bench.http --write`.",
+        f"{seconds} s with {client_name()}, keep-alive. The machine's load was {busy:.1f} before it began. "
+        "Again: `python -m bench.http --write`.",
         "",
         "| request | clients | requests/s | p50 ms | p99 ms | of hello-world |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -226,6 +227,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=3)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
     given = parser.parse_args()
+    busy = os.getloadavg()[0]
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-http-")))
         env = environment(stack, folder)
@@ -237,7 +239,7 @@ def main() -> None:
             for clients in given.clients
             for row in measure(plain, cases, clients, given.rounds, given.seconds)
         ]
-    section = report(rows, given.rounds, given.seconds)
+    section = report(rows, given.rounds, given.seconds, busy)
     print(section)
     if given.write:
         write_section(PAGE, section)

@@ -120,7 +120,7 @@ class Services:
 
     @cached_property
     def etl(self) -> EtlService:
-        return EtlService(self.session, self.jobs, self.imports, self.views)
+        return EtlService(self.session, self.jobs, self.imports)
 
     @cached_property
     def view_rows(self) -> ViewRefreshRepository:

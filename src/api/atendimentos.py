@@ -29,7 +29,7 @@ blp = Blueprint(
     for_keys=True,
 )
 ALL = "/atendimento"
-ONE = "/atendimento/<int(max=9223372036854775807):atendimento_id>"
+ONE = "/atendimento/<int:atendimento_id>"
 FILTERS = ("id_cliente", "angel", "polo", "status", "first", "last", "on_time", "import_id")
 
 

@@ -91,7 +91,8 @@ def _awaited(job_id: UUID, watch: Watch) -> tuple[Job, list[Import]]:
             imports = s.etl.imports_of(job)
         for one in imports:
             watch.tell(one.dataset, IMPORT.dump(one)["state"], one.job.progress if one.job else None)
-        watch.tell("statistics", "waiting" if "refresh" not in job.args else job.state, None)
+        is_last = all(one.committed_at for one in imports)
+        watch.tell("statistics", job.state if is_last else "waiting", None)
         if JobState(job.state).is_over:
             return job, imports
         time.sleep(LOOK_EVERY)

@@ -76,6 +76,7 @@ class Dataset:
     default_mode: Mode = "insert"
     modes: tuple[Mode, ...] = ("insert", "upsert")
     rules: tuple[SignRule, ...] = ()
+    views: tuple[str, ...] = ()  # materialized views that show its rows
 
     def field(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
@@ -209,6 +210,7 @@ TRANSACTIONS = Dataset(
     order_by="transaction_date",
     time_zone="UTC",
     modes=("insert",),
+    views=("transaction_statistics",),
     fields=(
         Field(
             name="transaction_id",

@@ -20,9 +20,8 @@ class Splitter:
         text = self._rest + block
         if self._is_skipping:
             text = self._skip(text, is_last=is_last)
-        if self._is_skipping:
-            self._rest, text = text, b""
-        elif is_last and text and text[-1:] not in (b"\n", b"\r"):
+            self._rest, text = (text, b"") if self._is_skipping else (b"", text)
+        if is_last and text and text[-1:] not in (b"\n", b"\r"):
             text += b"\n"
         return self._records(text, is_last=is_last)
 

@@ -14,6 +14,7 @@ from src.models import Angel, AngelRollup, Atendimento, Base, Client, Polo, Polo
 from src.repositories.base import Repository
 
 N = TypeVar("N", Angel, Polo)
+LARGEST_ID = 2**63 - 1
 IS_ON_TIME = Atendimento.data_de_atendimento <= Atendimento.data_limite
 FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "id_cliente": lambda external_id: Client.external_id == external_id,
@@ -22,7 +23,7 @@ FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
     "status": lambda status: Atendimento.status == status,
     "first": lambda moment: Atendimento.data_limite >= moment,
     "last": lambda moment: Atendimento.data_limite <= moment,
-    "on_time": lambda wanted: IS_ON_TIME.is_(wanted),
+    "on_time": IS_ON_TIME.is_,
     "import_id": lambda import_id: Atendimento.import_id == import_id,
 }
 
@@ -55,12 +56,11 @@ class AtendimentoRepository(Repository[Atendimento]):
     missing = AtendimentoNotFound
 
     def find(self, id_: int) -> Atendimento | None:
-        return self.session.scalar(self._with_names().where(Atendimento.id == id_))
+        return self._one(self._with_names(), id_)
 
     def lock(self, id_: int) -> Atendimento:
         """The atendimento, to be changed: others who want to change it wait until this is committed."""
-        held = self._with_names().where(Atendimento.id == id_).with_for_update(of=Atendimento)
-        found = self.session.scalar(held.execution_options(populate_existing=True))
+        found = self._one(self._with_names().with_for_update(of=Atendimento), id_)
         if found is None:
             raise AtendimentoNotFound
         return found
@@ -85,6 +85,12 @@ class AtendimentoRepository(Repository[Atendimento]):
     def search(self, query: PageQuery, **filters: Any) -> Page[Atendimento]:
         conditions = [FILTERS[name](value) for name, value in filters.items() if value is not None]
         return self.page(query, *conditions)
+
+    def _one(self, statement: Select[Atendimento], id_: int) -> Atendimento | None:
+        if id_ > LARGEST_ID:  # a number in an address can be anything
+            return None
+        fresh = statement.where(Atendimento.id == id_).execution_options(populate_existing=True)
+        return self.session.scalar(fresh)
 
     def _select(self) -> Select[Atendimento]:
         return self._with_names()

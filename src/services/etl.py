@@ -19,7 +19,6 @@ from src.repositories.views import ViewRefreshRepository
 from src.services.accounts import actor_of
 from src.services.imports import ImportService, Look, Terms
 from src.services.jobs import JobService
-from src.services.views import ViewService
 
 KIND = "etl"
 STEPS = ("clients", "transactions")
@@ -40,9 +39,7 @@ class Source(NamedTuple):
 
 
 class EtlService:
-    def __init__(
-        self, session: Session, jobs: JobService, imports: ImportService, views: ViewService
-    ) -> None:
+    def __init__(self, session: Session, jobs: JobService, imports: ImportService) -> None:
         self.session = session
         self.accounts = AccountRepository(session)
         self.import_rows = ImportRepository(session)
@@ -50,7 +47,6 @@ class EtlService:
         self.refreshes = ViewRefreshRepository(session)
         self.jobs = jobs
         self.imports = imports
-        self.views = views
 
     def start(self, clients: Source, transactions: Source, by: Actor, *, is_forced: bool = False) -> Job:
         """The job that sees to it: the clients are in line at once, their transactions wait for them."""
@@ -71,11 +67,11 @@ class EtlService:
             return None
         if not _is_loaded(transactions):
             return None
-        refresh = self._refresh_of(job)
-        if not self._is_refreshed(refresh):
+        refresh = self._refresh_of(transactions)
+        if refresh is not None and not self._is_refreshed(refresh):
             return None
         counts = {row.dataset: _counts(row) for row in (clients, transactions)}
-        return counts | {"statistics": {"rows": refresh.rows, "views": "/api/v1/views"}}
+        return counts | {"statistics": {"rows": refresh and refresh.rows, "views": "/api/v1/views"}}
 
     def imports_of(self, job: Job) -> list[Import]:
         """The imports of the job, in order."""
@@ -91,12 +87,10 @@ class EtlService:
         self.session.delete(drafted)
         return same
 
-    def _refresh_of(self, job: Job) -> ViewRefresh:
-        """The refresh that this job has asked for; it asks when it has not yet."""
-        if "refresh" not in job.args:
-            asked = self.views.changed(STATISTICS)
-            job.args = job.args | {"refresh": str(asked.id)}
-        return self.refreshes.get(UUID(job.args["refresh"]))
+    def _refresh_of(self, imported: Import) -> ViewRefresh | None:
+        """The refresh that the import has asked for, if it changed anything and the record is kept still."""
+        asked = ((imported.job and imported.job.result) or {}).get("refreshes", {}).get(STATISTICS)
+        return self.refreshes.find(UUID(asked)) if asked else None
 
     def _is_refreshed(self, refresh: ViewRefresh) -> bool:
         if refresh.error is None:

@@ -26,6 +26,7 @@ from src.repositories.imports import ImportRepository
 from src.services.audit import AuditTrail
 from src.services.jobs import JobService
 from src.services.reading import Readers
+from src.services.views import ViewService
 
 KIND = "import"
 UNDO = "undo_import"
@@ -134,6 +135,7 @@ class ImportService:
         self.imports = ImportRepository(session)
         self.audit = AuditTrail(session)
         self.jobs = jobs
+        self.views = ViewService(session, jobs)
 
     def draft(self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor) -> Import:
         """Note how the file would be imported, for its owner to look at and change."""
@@ -227,9 +229,12 @@ class ImportService:
         args = {"import_id": str(imported.id), "is_dry_run": is_dry_run}
         return self.jobs.enqueue(UNDO, args, owner_id=imported.owner_id)
 
-    def landed(self, imported: Import) -> None:
-        """What follows when rows of an import become visible."""
+    def landed(self, imported: Import) -> dict[str, str]:
+        """What follows when rows of an import become visible; the refreshes that were asked for, by view."""
         self.audit.note(None, "import.done", "import", imported.id, inserted=imported.inserted)
+        if not (imported.inserted or imported.updated):
+            return {}
+        return {view: str(self.views.changed(view).id) for view in dataset_of(imported.dataset).views}
 
     def to_undo(self, import_id: UUID) -> Import:
         """The import, locked, once more found to be there to undo."""
@@ -242,6 +247,8 @@ class ImportService:
         for row in [imported, *self.imports.corrections_of(imported.id)]:
             if row.committed_at:
                 row.undone_at = func.clock_timestamp()
+        for view in dataset_of(imported.dataset).views:
+            self.views.changed(view)
         self.audit.note(None, "import.undone", "import", imported.id)
 
     def _enqueue(self, imported: Import, by: Actor) -> None:

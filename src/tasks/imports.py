@@ -3,9 +3,8 @@
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 from uuid import UUID
-
-from sqlalchemy import func
 
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
@@ -66,10 +65,9 @@ def _kept(s: Services, run: JobRun, imported: Import, loading: Loading, source: 
     row.report = {**row.report, **loading.report}
     if loading.counts.duplicate or loading.counts.rejected:
         row.rejects_file_id = _keep_rejects(s, run, imported, loading, source).id
+    result: dict[str, Any] = {"import_id": str(imported.id), "import": f"/api/v1/imports/{imported.id}"}
     if loading.error is None and not imported.is_dry_run:
-        row.committed_at = func.clock_timestamp()
-        s.imports.landed(row)
-    result = {"import_id": str(imported.id), "import": f"/api/v1/imports/{imported.id}"}
+        result["refreshes"] = s.imports.landed(row)
     return Outcome(result | asdict(loading.counts), error=loading.error)
 
 
@@ -78,9 +76,10 @@ def _keep_rejects(s: Services, run: JobRun, imported: Import, loading: Loading, 
     target = source.folder / "rejects.parquet"
     collect_rows(
         source.path,
-        Detected.from_json(imported.detected | {"encoding": loading.encoding}),
+        Detected.from_json(imported.detected),
         [source.faults, source.found],
         target,
+        encoding=loading.encoding,
         work_dir=source.folder,
         should_stop=source.should_stop,
         limits=source.limits,

@@ -193,7 +193,7 @@ def test_a_public_route_does_not_mind_a_bad_token(app: Flask, route: Route) -> N
 
 
 @each("value", ["abc", "1e99", "0", str(UUID(int=0)) + "0"])
-@each("route", OF_OWNERS + OF_ALL, ids=named)
+@each("route", [route for route in OF_OWNERS + OF_ALL if route.method != "PUT"], ids=named)
 def test_an_id_that_is_none_is_404(app: Flask, admin: Caller, route: Route, value: str) -> None:
     path = route.path(**dict.fromkeys(route.arguments, value))
     assert send(app, route, path, **admin.headers).status_code == 404

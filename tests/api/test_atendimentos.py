@@ -279,6 +279,8 @@ class TestChange:
     @each("id_", ["0", str(2**63), str(10**30), "x"])
     def test_an_id_that_nothing_has_is_404(self, operator: Caller, id_: str) -> None:
         assert operator.get(f"{ALL}/{id_}").status_code == 404
+        dates = {"data_limite": "2021-07-01", "data_de_atendimento": None}
+        assert operator.put(f"{ALL}/{id_}", json=dates).status_code == 404
 
 
 class TestList:

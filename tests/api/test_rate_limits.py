@@ -15,9 +15,11 @@ from src.wiring import Adapters
 from tests.api.conftest import MakeApp
 from tests.api.nouns import FILES, JOBS, an_api_key
 from tests.factories.accounts import PASSWORD, Accounts, Caller
+from tests.factories.clients import a_client
 
 AWAY = "redis://127.0.0.1:1/0"
 LOGIN = "/api/v1/auth/login"
+CLIENTS = "/api/v1/clients"
 LIMITS = {"rate_limits": True, "rate_limit_default": "5 per minute", "rate_limit_login": "3 per minute"}
 
 
@@ -25,6 +27,13 @@ LIMITS = {"rate_limits": True, "rate_limit_default": "5 per minute", "rate_limit
 def limited(app: Flask, make_app: MakeApp, own_redis: str) -> Iterator[Flask]:
     """An application with small limits; the one of the other tests has none again afterwards."""
     yield make_app(**LIMITS, redis_url=own_redis)
+    limiter.init_app(app)
+
+
+@pytest.fixture
+def searched(app: Flask, make_app: MakeApp, own_redis: str) -> Iterator[Flask]:
+    """The same, with room for one search a minute."""
+    yield make_app(**LIMITS, rate_limit_clients="1 per minute", redis_url=own_redis)
     limiter.init_app(app)
 
 
@@ -133,7 +142,24 @@ def test_switched_off_there_is_no_limit_and_no_header(operator: Caller) -> None:
     assert "RateLimit" not in answers[0].headers
 
 
-@pytest.mark.parametrize("name", ["rate_limit_default", "rate_limit_login"])
+@pytest.mark.parametrize("path", [CLIENTS, f"{CLIENTS}/c-7/transactions"])
+def test_searching_among_clients_has_a_small_budget_for_each_list(
+    searched: Flask, accounts: Accounts, operator: Caller, path: str
+) -> None:
+    a_client("c-7")
+    caller = in_it(operator, searched)
+    assert statuses(caller, 1, path) == [200]
+    answer = caller.get(path)
+    assert answer.status_code == 429
+    assert answer.headers["RateLimit-Policy"] == '"default";q=1;w=60'
+    assert "1 per 1 minute" in answer.json["detail"]
+    (other,) = {CLIENTS, f"{CLIENTS}/c-7/transactions"} - {path}
+    assert statuses(caller, 1, other) == [200], "the other list has its own"
+    assert statuses(caller, 1, f"{CLIENTS}/c-7") == [200], "and one client is not a search"
+    assert statuses(in_it(accounts.caller(), searched), 1, path) == [200], "nor is it shared by accounts"
+
+
+@pytest.mark.parametrize("name", ["rate_limit_default", "rate_limit_login", "rate_limit_clients"])
 @pytest.mark.parametrize("text", ["nonsense", "many per minute", "5 per fortnight"])
 def test_a_limit_that_makes_no_sense_is_told_at_the_start(make_app: MakeApp, name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=name.upper()):

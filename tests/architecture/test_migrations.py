@@ -127,6 +127,16 @@ def test_every_migration_runs_up_down_and_up_on_a_database_with_data(engine: Eng
     assert differences(engine, Base.metadata) == []
 
 
+def test_records_that_are_there_before_the_rollups_are_counted_when_these_are_made(engine: Engine) -> None:
+    with alembic(engine) as migrations:
+        migrations.downgrade("0002")
+        fill(engine)
+        migrations.upgrade("0003")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT sum(open) FROM indicator_angel")) == 1
+        assert connection.scalar(text("SELECT days[62 + 30] FROM indicator_month WHERE polo_id = 0")) == 1
+
+
 def test_going_down_to_nothing_leaves_nothing(engine: Engine) -> None:
     with alembic(engine) as migrations:
         migrations.downgrade("base")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.domain.datasets import CLIENTS, TRANSACTIONS, Field
@@ -175,6 +175,7 @@ class TestNumbers:
     def test_each_is_read_with_the_mark_of_its_column(self, value: str, mark: str, found: object) -> None:
         assert one(NUMBER, value, decimal=mark) == found
 
+    @settings(deadline=None)
     @given(
         values=st.lists(
             st.decimals(-(10**5), 10**5, places=3).map(str)
@@ -321,6 +322,7 @@ class TestMoments:
     def test_each_becomes_a_time_on_the_clock_of_the_zone(self, value: str, zone: str, found: object) -> None:
         assert one(MOMENT, value, time_zone=zone, date_order="dmy") == found
 
+    @settings(deadline=None)
     @given(
         parts=st.lists(
             st.tuples(
@@ -342,6 +344,7 @@ class TestMoments:
         found = cast(MOMENT, values, date_order=order, time_zone=zone)
         assert found == [moment_of(value, order, zone) for value in values]
 
+    @settings(deadline=None)
     @given(
         values=st.lists(st.text(st.sampled_from(list("0123456789-/: TZ.+")), max_size=20), max_size=5),
         order=st.sampled_from(["ymd", "dmy", "mdy"]),
@@ -350,6 +353,7 @@ class TestMoments:
         found = cast(MOMENT, values, date_order=order)
         assert found == [by_itself(value, order) for value in values]
 
+    @settings(deadline=None)
     @given(
         value=st.datetimes(datetime(2, 1, 1), datetime(9998, 12, 31)).map(str),
         place=st.integers(0, 25),

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.generate import generate
@@ -81,6 +81,7 @@ class TestDelimited:
             (2, ["щ", "ѓ"])
         ]
 
+    @settings(deadline=None, max_examples=50)
     @given(rows=st.lists(st.lists(CELLS, min_size=2, max_size=2).filter(any), min_size=1, max_size=6))
     def test_any_row_comes_as_python_reads_it(
         self, rows: list[list[str]], tmp_path_factory: pytest.TempPathFactory

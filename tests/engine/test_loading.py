@@ -13,7 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
@@ -26,7 +26,7 @@ from src.engine.loading import load
 from src.engine.plans import LoadPlan, TooManyRejects, staging_types
 from src.engine.sandbox import EngineCrashed, EngineOutOfMemory, EngineTimeout, Stopped
 from src.engine.values import Column
-from tests.engine.importing import LIMITS, Result, load_csv, load_here, plan_of, reading
+from tests.engine.importing import LIMITS, Result, collect_here, load_csv, load_here, plan_of, reading
 from tests.engine.making import Make, csv_bytes, gzipped, parquet_bytes, workbook_bytes, zipped
 from tests.engine.processes import mine
 
@@ -280,6 +280,7 @@ class TestFormats:
 class TestAnyFile:
     """Whatever the bytes are: a result whose counts add up, or an error with a reason."""
 
+    @settings(deadline=None)
     @given(
         content=st.binary(max_size=200)
         | st.lists(
@@ -304,6 +305,7 @@ class TestAnyFile:
             return
         assert_adds_up(result)
 
+    @settings(deadline=None, max_examples=50)
     @given(
         lines=st.lists(
             st.sampled_from(
@@ -334,6 +336,13 @@ class TestAnyFile:
         result = load_here(path, plan, folder / "out", limits=replace(LIMITS, record_bytes=longest))
         assert_adds_up(result)
         assert [line for line, *_ in result.rows] == sorted({line for line, *_ in result.rows})
+        limits = replace(LIMITS, record_bytes=longest)
+        faults = [folder / "out" / "faults.parquet"]
+        found = collect_here(path, plan.detected, faults, folder, encoding="utf-8", limits=limits)
+        assert [{**fault, "cells": None} for fault in found] == [
+            {**fault, "cells": None} for fault in result.faults
+        ]
+        assert all(fault["cells"] for fault in found)
 
 
 FUZZED = [ID, NAME, WHEN, AMOUNT]

@@ -4,7 +4,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.engine.splitting import Splitter
@@ -56,6 +56,7 @@ def by_csv(text: str, delimiter: str, quote: str) -> list[tuple[int, list[str]]]
 
 
 class TestSoundText:
+    @settings(deadline=None)
     @given(
         rows=st.lists(st.lists(CELLS, min_size=1, max_size=4), max_size=8),
         delimiter=st.sampled_from(",;\t|"),
@@ -144,10 +145,15 @@ class TestBrokenText:
             (3, b"b", ""),
         ]
 
+    def test_the_end_of_such_a_line_may_come_in_two_blocks(self) -> None:
+        found = cut(b"x" * 10 + b"\r\nb", 11, 1, longest=4)
+        assert [(line, state) for line, _, state in found] == [(1, "giant"), (2, "")]
+
     def test_a_quoted_cell_that_is_too_long_is_taken_for_a_stray_quote(self) -> None:
         text = b'"a\nb\n' + b"c\n" * 10 + b'"\nd\n'
         assert cut(text, longest=12)[:3] == [(1, b'"a', "broken"), (2, b"b", ""), (3, b"c", "")]
 
+    @settings(deadline=None)
     @given(
         text=st.text(st.sampled_from(list('ab",\n\r')), max_size=40),
         sizes=st.lists(st.integers(1, 12), max_size=6),
@@ -166,6 +172,7 @@ class TestBrokenText:
         )
         assert several == one
 
+    @settings(deadline=None)
     @given(text=st.text(st.sampled_from(list('ab",\n\r')), max_size=40))
     def test_every_line_is_in_exactly_one_record(self, text: str) -> None:
         """The records in a row give the text again, but for blank lines and line ends."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.engine.encodings import encoding_of_lines
@@ -19,6 +19,7 @@ PIECES = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(PIECES)
 def test_text_and_its_first_wrong_byte_are_what_python_says(text: bytes) -> None:
     places = invalid_places(np.frombuffer(text, np.uint8))
@@ -32,6 +33,7 @@ def test_text_and_its_first_wrong_byte_are_what_python_says(text: bytes) -> None
         assert len(places) == 0
 
 
+@settings(deadline=None)
 @given(lines=st.lists(PIECES.map(lambda line: line.replace(b"\n", b"").replace(b"\r", b"")), max_size=8))
 def test_most_of_the_lines_that_are_not_ascii_decide(
     lines: list[bytes], tmp_path_factory: pytest.TempPathFactory

@@ -81,6 +81,34 @@ def test_clients_come_first_then_their_transactions_then_the_statistics(
     assert as_of is not None
 
 
+def test_one_import_of_transactions_asks_for_one_refresh_and_its_undoing_for_another(
+    workshop: Workshop, owner: Actor
+) -> None:
+    job = start(workshop, owner)
+    assert asked() == 0
+    run_all()
+    assert asked() == 1
+    with services() as s:
+        s.imports.undo(s.etl.imports_of(workshop.jobs.read(job.id))[1], owner, is_dry_run=False)
+    run_all()
+    assert asked() == 2
+    with services() as s:
+        client = s.client_rows.get_by_external_id("c1")
+        assert s.view_rows.statistics_of(client.id)[0] == []
+
+
+def test_an_import_that_changes_no_transaction_asks_for_none(workshop: Workshop, owner: Actor) -> None:
+    start(workshop, owner, trades=TRADES.replace("c1", "nobody"))
+    run_all()
+    assert asked() == 0
+
+
+def asked() -> int:
+    """How many refreshes were asked for, besides the one that the migration notes."""
+    with services() as s:
+        return len(list(s.session.scalars(select(ViewRefresh)))) - 1
+
+
 def test_while_a_step_runs_it_holds_no_worker(workshop: Workshop, owner: Actor) -> None:
     job = start(workshop, owner)
     assert run_job(job.id, HANDLERS) is JobState.QUEUED
