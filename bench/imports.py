@@ -1,4 +1,4 @@
-"""Imports: the service on a dirty file beside `psql \\copy` of the same good rows, clean and with ids resolved.
+"""Imports: the service on a dirty file beside `psql \\copy` of its good rows, clean and with ids resolved.
 
 `python -m bench.imports [--rows 2000000] [--rounds 5] [--write]` brings its own PostgreSQL.
 """
@@ -43,7 +43,8 @@ RESOLVE = {
     "atendimentos": """SELECT id_atendimento, c.id, a.id, p.id, data_limite, data_de_atendimento, status
         FROM raw JOIN client c ON c.external_id = id_cliente JOIN angel a ON a.name = raw.angel
         JOIN polo p ON p.name = raw.polo ORDER BY line""",
-    "transactions": """SELECT transaction_id, c.id, transaction_type, transaction_date || '+00', currency, amount
+    "transactions": """SELECT
+            transaction_id, c.id, transaction_type, transaction_date || '+00', currency, amount
         FROM raw JOIN client c ON c.external_id = raw.client_id ORDER BY line""",
 }
 COLUMNS = {
@@ -113,9 +114,8 @@ class Bench:
         with services() as s:
             done = s.import_rows.get_own(imported.id, None)
         if (done.rows_read, done.inserted) != (self.made.rows, self.made.good):
-            raise SystemExit(
-                f"wrong counts: {done.rows_read} read, {done.inserted} inserted, {done.job and done.job.error}"
-            )
+            error = done.job and done.job.error
+            raise SystemExit(f"wrong: {done.rows_read} rows read, {done.inserted} inserted, {error}")
         print("   ", done.report["seconds"], flush=True)
 
 
@@ -190,9 +190,8 @@ def report(bench: Bench, seconds: dict[str, list[float]]) -> list[str]:
     for name, found in seconds.items():
         median = statistics.median(found)
         rate = f"{bench.made.good / median:,.0f}"
-        lines.append(
-            f"| {bench.dataset}, {bench.made.rows:,} rows | {name} | {median:.1f} | {rate} | {base / median:.2f} |"
-        )
+        what = f"{bench.dataset}, {bench.made.rows:,} rows"
+        lines.append(f"| {what} | {name} | {median:.1f} | {rate} | {base / median:.2f} |")
     return lines
 
 
@@ -206,9 +205,9 @@ def main() -> None:
     lines = [
         HEADING,
         "",
-        "A dirty file (1 % bad rows, quoted line ends, bytes of another encoding) through the whole job of the "
-        "service, beside `psql \\copy` of its good rows, clean and with ids resolved, into the same table with the "
-        "same indexes, constraints and triggers.",
+        "A dirty file (1 % bad rows, quoted line ends, bytes of another encoding) through the whole job of "
+        "the service, beside `psql \\copy` of its good rows, clean and with ids resolved, into the same table "
+        "with the same indexes, constraints and triggers.",
         "",
         f"{machine()}, PostgreSQL 18 with its default settings. Medians of {given.rounds} alternating runs. "
         "Again: `python -m bench.imports --write`.",
@@ -224,8 +223,8 @@ def main() -> None:
             bench = prepare(dataset, given.rows, folder, url)
             ways: dict[str, Callable[[], None]] = {
                 "psql \\copy": bench.copy,
-                "psql \\copy, foreign keys unchecked": lambda: bench.copy(
-                    "-c session_replication_role=replica"
+                "psql \\copy, foreign keys unchecked": partial(
+                    bench.copy, "-c session_replication_role=replica"
                 ),
                 "the service": bench.load,
             }

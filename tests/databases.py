@@ -56,11 +56,14 @@ def _administer(url: str, statement: str, *names: str) -> None:
     with psycopg.connect(libpq(server), autocommit=True) as connection:
         command = sql.SQL(statement).format(*(sql.Identifier(name) for name in names))
         latest = time.monotonic() + 30
-        while True:
-            try:
-                connection.execute(command)
-                return
-            except psycopg.errors.InsufficientPrivilege:  # the server's own vacuum is at work in the database
-                if time.monotonic() > latest:
-                    raise
-                time.sleep(0.2)
+        while not _is_done(connection, command):  # while the server's own vacuum is at work in it
+            assert time.monotonic() < latest, command
+            time.sleep(0.2)
+
+
+def _is_done(connection: psycopg.Connection, command: sql.Composed) -> bool:
+    try:
+        connection.execute(command)
+    except psycopg.errors.InsufficientPrivilege:
+        return False
+    return True

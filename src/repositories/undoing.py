@@ -62,7 +62,7 @@ class Undoing:
         return self._count(f"DELETE FROM {self._table} t WHERE {' AND '.join(conditions)}")
 
     def _restore(self) -> int:
-        """The rows that it changed, as they were; with their version, so that what came before can be undone."""
+        """The rows that it changed, as they were: version included, for an undo of what came before."""
         columns = [
             name
             for name in self.session.scalars(

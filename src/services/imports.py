@@ -230,7 +230,8 @@ class ImportService:
         return self.jobs.enqueue(UNDO, args, owner_id=imported.owner_id)
 
     def landed(self, imported: Import) -> dict[str, str]:
-        """What follows when rows of an import become visible; the refreshes that were asked for, by view."""
+        """Note that the rows become visible; answers the refreshes that follow, by view."""
+        imported.committed_at = func.clock_timestamp()
         self.audit.note(None, "import.done", "import", imported.id, inserted=imported.inserted)
         if not (imported.inserted or imported.updated):
             return {}
