@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flask import Flask
@@ -206,8 +207,8 @@ def main() -> None:
         HEADING,
         "",
         "A dirty file (1 % bad rows, quoted line ends, bytes of another encoding) through the whole job of "
-        "the service, beside `psql \\copy` of its good rows, clean and with ids resolved, into the same table "
-        "with the same indexes, constraints and triggers.",
+        "the service, beside `psql \\copy` of its good rows, clean and with ids resolved, into the same "
+        "table with the same indexes, constraints and triggers.",
         "",
         f"{machine()}, PostgreSQL 18 with its default settings. Medians of {given.rounds} alternating runs. "
         "Again: `python -m bench.imports --write`.",
