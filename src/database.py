@@ -133,6 +133,15 @@ class Database:
         self.bind.engine.dispose(close=False)
 
 
+@contextmanager
+def savepoint(session: Session, *, is_kept: bool = True) -> Iterator[None]:
+    """Writes that go with the unit of work, or, for a dry run, are given up at the end."""
+    with session.begin_nested() as point:
+        yield
+        if not is_kept:
+            point.rollback()
+
+
 def after_commit(session: Session, action: Callable[[], object]) -> None:
     """Run this when the session's unit of work is committed; never, when it is rolled back."""
     session.info.setdefault("after_commit", []).append(action)

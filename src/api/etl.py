@@ -18,7 +18,7 @@ from src.integrations.storage_upload import Upload
 from src.services.etl import STEPS, Source
 from src.services.files import deleted_unless_kept, inspect
 from src.services.idempotency import Answer
-from src.services.imports import Look
+from src.services.looks import Look
 from src.wiring import Services, adapters, services
 
 blp = Blueprint(

@@ -19,7 +19,8 @@ from src.integrations.storage_upload import Upload
 from src.models import File, Import
 from src.services.files import deleted_unless_kept, inspect
 from src.services.idempotency import Answer
-from src.services.imports import Look, Terms, dataset_of, look_at
+from src.services.imports import Terms, dataset_of
+from src.services.looks import Look, look_at
 from src.wiring import Services, adapters, services
 
 parser = Parser()

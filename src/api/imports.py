@@ -32,7 +32,8 @@ from src.engine.export import csv_lines, xlsx_file
 from src.engine.rejects import read_rejects, rejected_rows, table_columns
 from src.models import File
 from src.services.idempotency import Answer
-from src.services.imports import dataset_of, look_at
+from src.services.imports import dataset_of
+from src.services.looks import look_at
 from src.wiring import Services, adapters, services
 
 blp = Blueprint(

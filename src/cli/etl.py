@@ -20,7 +20,7 @@ from src.domain.roles import Role
 from src.models import Account, File, Import, Job
 from src.services.accounts import actor_of
 from src.services.etl import COUNTS, STEPS, Source
-from src.services.imports import look_at
+from src.services.looks import look_at
 from src.wiring import adapters, services
 
 group = AppGroup("etl", help="Clients and their transactions, in one go.")

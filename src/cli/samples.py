@@ -14,7 +14,8 @@ from src.domain.roles import Role
 from src.models import Account, Import
 from src.services.accounts import actor_of
 from src.services.etl import Source
-from src.services.imports import Terms, look_at
+from src.services.imports import Terms
+from src.services.looks import look_at
 from src.wiring import adapters, services
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

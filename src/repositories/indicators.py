@@ -90,18 +90,18 @@ SUMS = """
     SELECT {name} AS name, key, period, on_time, late, open, overdue
     FROM grouped {names} WHERE on_time + late + open + overdue > 0 {only_busiest} LIMIT :most
 """
-# All that was ever done for the busiest clients; only their own rows are read to tell open from overdue.
+# All that was ever done for the busiest clients; only rows with a limit to come tell open from overdue.
 ALL_CLIENTS = """
     WITH busiest AS (
         SELECT client_id AS key, on_time, late, open FROM indicator_client
         WHERE on_time + late + open > 0 ORDER BY on_time + late + open DESC, key LIMIT :at_most
+    ), to_come AS (
+        SELECT client_id AS key, count(*) AS rows FROM atendimento
+        WHERE data_limite >= :now AND data_de_atendimento IS NULL AND deleted_at IS NULL GROUP BY 1
     )
-    SELECT client.external_id AS name, key, NULL::date AS period, on_time, late, open - overdue.rows AS open,
-        overdue.rows AS overdue
-    FROM busiest JOIN client ON client.id = key CROSS JOIN LATERAL (
-        SELECT count(*) AS rows FROM atendimento WHERE client_id = key AND busiest.open > 0
-            AND data_de_atendimento IS NULL AND deleted_at IS NULL AND data_limite < :now
-    ) AS overdue
+    SELECT client.external_id AS name, key, NULL::date AS period, on_time, late,
+        coalesce(to_come.rows, 0) AS open, busiest.open - coalesce(to_come.rows, 0) AS overdue
+    FROM busiest JOIN client ON client.id = key LEFT JOIN to_come USING (key)
 """
 DELAYS = """
     SELECT key, {bucket} AS period,

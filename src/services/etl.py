@@ -17,8 +17,9 @@ from src.repositories.imports import ImportRepository
 from src.repositories.jobs import JobRepository
 from src.repositories.views import ViewRefreshRepository
 from src.services.accounts import actor_of
-from src.services.imports import ImportService, Look, Terms
+from src.services.imports import ImportService, Terms
 from src.services.jobs import JobService
+from src.services.looks import Look
 
 KIND = "etl"
 STEPS = ("clients", "transactions")

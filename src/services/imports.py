@@ -4,8 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
 import orjson
@@ -15,22 +14,17 @@ from sqlalchemy.orm import Session
 from src.domain.datasets import DATASETS, Dataset, Mode
 from src.domain.errors import Conflict, FieldError, Invalid
 from src.domain.imports import ImportState, state_of
-from src.domain.mapping import Proposal, check_mapping, mapping_of, propose
+from src.domain.mapping import check_mapping, mapping_of
 from src.domain.roles import Actor
-from src.engine.evidence import ROWS, Reading, overridden, read_dates, read_numbers
-from src.engine.preview import preview
-from src.engine.values import Detected
-from src.integrations.storage import Storage
 from src.models import File, Import, Job
 from src.repositories.imports import ImportRepository
 from src.services.audit import AuditTrail
 from src.services.jobs import JobService
-from src.services.reading import Readers
+from src.services.looks import Look, described
 from src.services.views import ViewService
 
 KIND = "import"
 UNDO = "undo_import"
-SAMPLE = 10
 NOT_LOADED = (
     ImportState.DRAFT,
     ImportState.VALIDATED,
@@ -63,19 +57,6 @@ class Terms:
     options: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Look:
-    """What the head of a file shows: how it is read, its first rows, and what its columns seem to mean."""
-
-    detected: Detected
-    rows: tuple[tuple[str, ...], ...]
-    proposals: list[Proposal]
-
-    @property
-    def headers(self) -> list[str]:
-        return [column.name for column in self.detected.columns]
-
-
 def dataset_of(name: str) -> Dataset:
     if name not in DATASETS:
         raise UnknownDataset(
@@ -83,50 +64,6 @@ def dataset_of(name: str) -> Dataset:
             errors=[FieldError("/dataset", "unknown_dataset", f"«{name}» is none of {', '.join(DATASETS)}.")],
         )
     return DATASETS[name]
-
-
-def look_at(
-    storage: Storage,
-    readers: Readers,
-    key: str,
-    detected: Mapping[str, Any],
-    dataset: Dataset,
-    options: Mapping[str, str],
-) -> Look:
-    """Read the head of a stored file, the way the options say."""
-    with storage.local_path(key) as path:
-        read = overridden(
-            Path(path),
-            Detected.from_json(detected),
-            encoding=options.get("encoding"),
-            delimiter=options.get("delimiter"),
-            sheet=options.get("sheet"),
-            limits=readers.limits,
-            in_turn=readers.turn,
-        )
-        head = preview(Path(path), read, ROWS, limits=readers.limits, in_turn=readers.turn)
-    proposals = propose(dataset, [column.name for column in read.columns])
-    return Look(detected=read, rows=head.rows, proposals=proposals)
-
-
-def readings_of(
-    dataset: Dataset, detected: Detected, mapping: Mapping[str, str], rows: Any, options: Mapping[str, str]
-) -> dict[str, Reading]:
-    """How dates and numbers are written, by field: as the options say, else as the rows show."""
-    headers = [column.name for column in detected.columns]
-    readings = {}
-    for name, header in mapping.items():
-        kind, place = dataset.field(name).type, headers.index(header)
-        values = [row[place] for row in rows]
-        if kind in ("date", "datetime"):
-            given = options.get("date_order")
-            readings[name] = Reading(date_order=given) if given else read_dates(values)  # type: ignore[arg-type]
-        elif kind == "decimal":
-            given = options.get("decimal")
-            readings[name] = (
-                Reading(decimal=given) if given else read_numbers(values, detected.decimal or ".")
-            )
-    return readings
 
 
 class ImportService:
@@ -157,7 +94,7 @@ class ImportService:
                 max_errors=terms.max_errors,
                 max_error_rate=terms.max_error_rate,
                 is_dry_run=terms.is_dry_run,
-                report=_described(dataset, look, mapping, terms.options),
+                report=described(dataset, look, mapping, terms.options),
             )
         )
 
@@ -202,7 +139,7 @@ class ImportService:
         imported.on_error, imported.max_errors = terms.on_error, terms.max_errors
         imported.max_error_rate, imported.options = terms.max_error_rate, terms.options
         imported.detected, imported.job_id = asdict(look.detected), None
-        imported.report = _described(dataset, look, mapping, terms.options)
+        imported.report = described(dataset, look, mapping, terms.options)
         self.session.flush()
         self.session.expire(imported, ["job"])
         return self.imports.get_own(imported.id, None)
@@ -285,21 +222,6 @@ def _fingerprint(file: File, dataset: Dataset, mapping: Mapping[str, str], mode:
     """Same bytes, same dataset, same options: the same import."""
     parts = [file.sha256, dataset.name, dict(mapping), mode, terms.options, terms.on_error]
     return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
-
-
-def _described(
-    dataset: Dataset, look: Look, mapping: Mapping[str, str], options: Mapping[str, str]
-) -> dict[str, Any]:
-    names = {field.name for field in dataset.fields}
-    known = {name: header for name, header in mapping.items() if header in look.headers and name in names}
-    readings = readings_of(dataset, look.detected, known, look.rows, options)
-    return {
-        "proposals": [asdict(proposal) for proposal in look.proposals],
-        "sample": [list(row) for row in look.rows[:SAMPLE]],
-        "readings": {name: asdict(reading) for name, reading in readings.items()},
-        "ignored_columns": [header for header in look.headers if header not in mapping.values()],
-        "missing_fields": [name for name in dataset.required if name not in mapping],
-    }
 
 
 def rows_belong_to(imported: Import) -> UUID:

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from src.database import Database
+from src.database import Database, savepoint
 from src.domain.datasets import DATASETS, Mode
 from src.domain.errors import DomainError, Unavailable
 from src.domain.imports import AmbiguousDates, AmbiguousNumbers, TooManyErrors
@@ -193,7 +193,7 @@ class LoadingService:
     ) -> None:
         """In a savepoint, which a dry run gives up."""
         counts, belongs_to = loading.counts, rows_belong_to(imported)
-        with self.session.begin_nested() as savepoint:
+        with savepoint(self.session, is_kept=not imported.is_dry_run):
             self._make_names(imported, staging)
             if not staging.lock_references():
                 raise NamesGone("The import is tried again.")
@@ -203,8 +203,6 @@ class LoadingService:
             counts.inserted = landing.insert()
             self._count_faults(loading, staging, loaded)
             write_faults(source.found, staging.fault_rows())
-            if imported.is_dry_run:
-                savepoint.rollback()
 
     def _make_names(self, imported: Import, staging: Staging) -> None:
         for reference, names in staging.missing_names().items():

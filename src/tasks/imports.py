@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from src.database import savepoint
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
 from src.engine.loading import collect_rows
@@ -99,10 +100,8 @@ def undo_import(run: JobRun) -> Outcome:
 
     def save(s: Services) -> Outcome:
         row = s.imports.to_undo(import_id)
-        with s.session.begin_nested() as savepoint:
+        with savepoint(s.session, is_kept=not is_dry_run):
             undone = Undoing(s.session, TARGETS[row.dataset], import_id).run()
-            if is_dry_run:
-                savepoint.rollback()
         if not is_dry_run:
             s.imports.undone(row)
         return Outcome({"import_id": str(import_id), "is_dry_run": is_dry_run, **asdict(undone)})

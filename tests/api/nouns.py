@@ -1,5 +1,6 @@
 """Things that belong to a caller: a file, a job, an API key."""
 
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from tests.factories.accounts import Caller
 
 CSV = b"id,name,amount\n1,Ana,10.50\n2,Bruno,3.25\n"
 FILES, JOBS, KEYS, ACCOUNTS = "/api/v1/files", "/api/v1/jobs", "/api/v1/api-keys", "/api/v1/accounts"
+IMPORTS = "/api/v1/imports"
 
 
 def a_file(caller: Caller, content: bytes = CSV, name: str = "people.csv") -> dict[str, Any]:
@@ -26,6 +28,14 @@ def a_job(owner: Caller | None, state: str = "queued", *, kind: str = "profile",
         job = s.jobs.enqueue(kind, {"n": 1}, owner_id=owner.id if owner else None)
         s.session.execute(update(Job).where(Job.id == job.id).values(state=state, **members))
         return job.id
+
+
+def an_import(caller: Caller) -> dict[str, Any]:
+    """A draft of an import."""
+    form = {"file": (BytesIO(CSV), "people.csv"), "dataset": "clients"}
+    answer = caller.post(f"{IMPORTS}?draft=true", data=form)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json or {})
 
 
 def an_api_key(caller: Caller, *scopes: str, **members: Any) -> dict[str, Any]:

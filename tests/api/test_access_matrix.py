@@ -13,12 +13,13 @@ from werkzeug.test import TestResponse
 from src.api.registration import RESOURCES
 from src.domain.roles import SCOPES, Policy, Role
 from src.wiring import services
-from tests.api.nouns import a_file, a_job, an_api_key
+from tests.api.nouns import a_file, a_job, an_api_key, an_import
 from tests.factories.accounts import Accounts, Caller
 
 # What an owner has, by the name that it has in the routes.
 OWNED: dict[str, Callable[[Caller], Any]] = {
     "file_id": lambda caller: a_file(caller)["id"],
+    "import_id": lambda caller: an_import(caller)["id"],
     "job_id": a_job,
     "key_id": lambda caller: an_api_key(caller)["id"],
 }

@@ -10,7 +10,8 @@ from src.domain.jobs import JobState
 from src.domain.roles import Actor
 from src.engine.rejects import RejectedRow, rejected_rows
 from src.models import Import, Job
-from src.services.imports import Look, Terms, dataset_of, look_at
+from src.services.imports import Terms, dataset_of
+from src.services.looks import Look, look_at
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import adapters, services

@@ -9,7 +9,7 @@ from src.domain.mapping import MissingColumns
 from src.domain.roles import Actor
 from src.models import File, Import, Job, ViewRefresh
 from src.services.etl import KIND, Source
-from src.services.imports import look_at
+from src.services.looks import look_at
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import adapters, services
