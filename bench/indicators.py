@@ -1,6 +1,6 @@
 """Indicators: how long they take at one and at ten million atendimentos, and what keeping them costs a COPY.
 
-`python -m bench.indicators [--sizes 1000000 10000000] [--copy-rows 1000000] [--rounds 5] [--write]` brings
+`python -m bench.indicators [--sizes 1000000 10000000] [--copy-rows 500000] [--rounds 5] [--write]` brings
 its own PostgreSQL.
 """
 
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="*", default=[1_000_000, 10_000_000])
-    parser.add_argument("--copy-rows", type=int, default=1_000_000)
+    parser.add_argument("--copy-rows", type=int, default=500_000)
     given = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-indicators-")))

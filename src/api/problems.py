@@ -7,7 +7,7 @@ from typing import Any
 
 from flask import Flask, Response, json, request
 from flask_smorest import Api
-from marshmallow import fields
+from marshmallow import INCLUDE, fields
 from werkzeug.exceptions import HTTPException
 
 from src import logs
@@ -41,7 +41,10 @@ class FieldErrorSchema(Schema):
 
 
 class ProblemSchema(Schema):
-    """RFC 9457. `type` leads to its entry in the error catalogue."""
+    """RFC 9457. `type` leads to its entry in the error catalogue, which names further members."""
+
+    class Meta:
+        unknown = INCLUDE
 
     type = fields.String(required=True, metadata={"example": "/problems/file-not-found"})
     title = fields.String(required=True)

@@ -11,6 +11,7 @@ from src.wiring import services
 from tests.factories.accounts import Caller
 
 CSV = b"id,name,amount\n1,Ana,10.50\n2,Bruno,3.25\n"
+CLIENTS = b"client_id,name,email,date_of_birth\nc1,Ana,ana@example.org,1980-01-31\n"
 FILES, JOBS, KEYS, ACCOUNTS = "/api/v1/files", "/api/v1/jobs", "/api/v1/api-keys", "/api/v1/accounts"
 IMPORTS = "/api/v1/imports"
 
@@ -32,7 +33,7 @@ def a_job(owner: Caller | None, state: str = "queued", *, kind: str = "profile",
 
 def an_import(caller: Caller) -> dict[str, Any]:
     """A draft of an import."""
-    form = {"file": (BytesIO(CSV), "people.csv"), "dataset": "clients"}
+    form = {"file": (BytesIO(CLIENTS), "clients.csv"), "dataset": "clients"}
     answer = caller.post(f"{IMPORTS}?draft=true", data=form)
     assert answer.status_code == 201, answer.text
     return dict(answer.json or {})

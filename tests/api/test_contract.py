@@ -21,6 +21,7 @@ from tests.api.conftest import Change
 from tests.api.test_access_matrix import OWNED
 from tests.architecture.tree import ROOT
 from tests.factories.accounts import Accounts, Caller
+from tests.factories.atendimentos import an_atendimento
 from tests.factories.clients import a_client
 
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
@@ -58,6 +59,7 @@ def present(admin: Caller, accounts: Accounts) -> dict[str, str]:
     """Things that exist, by the names that they have in addresses."""
     return {name: str(make(admin)) for name, make in OWNED.items()} | {
         "account_id": str(accounts.caller().id),
+        "atendimento_id": str(an_atendimento().id),
         "client_id": a_client().external_id,
         "view": "transaction_statistics",
     }

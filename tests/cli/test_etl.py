@@ -1,5 +1,6 @@
 """flask etl run, and flask views: a command that waits for a worker and tells what came of it."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 import xlsxwriter
 from click.testing import Result
 
-from src.cli.watching import Bars
+from src.cli.watching import Bars, watching
 from src.wiring import services
 from tests.cli.conftest import Run
 from tests.committing import Workshop
@@ -133,6 +134,19 @@ def test_on_a_terminal_each_part_has_a_bar_that_ends_full() -> None:
     bars.tell("clients", "done", {"done": 9, "total": None})
     bars.tell("statistics", "done", None)
     assert [(task["completed"], task["total"]) for task in drawn.tasks] == [(9, 9), (1, 1)]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_bars_are_drawn_where_somebody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stderr", terminal := Terminal())
+    with watching(is_quiet=False) as watch:
+        watch.tell("clients", "done", {"done": 9, "total": 9})
+    assert "clients" in terminal.getvalue()
+    assert "100% done" in terminal.getvalue()
 
 
 def test_views_are_listed_and_refreshed(run: Run) -> None:

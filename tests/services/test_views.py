@@ -236,6 +236,14 @@ class TestTurns:
         assert request_of(first).error is None
         assert request_of(second).served_by == request_of(first).id
 
+    def test_a_job_whose_request_is_gone_has_nothing_to_do(self, workshop: Workshop) -> None:
+        job_id = started(change())
+        with services() as s:
+            s.session.execute(text("DELETE FROM view_refresh"))
+        assert begun(job_id) is Turn.SERVED
+        with pytest.raises(ViewNotFound):
+            refreshed(job_id)
+
 
 class TestReading:
     def test_readers_go_on_while_it_is_refreshed_and_see_what_was(

@@ -33,8 +33,11 @@ def run(job: Job, handler: Handler) -> JobState | None:
     return run_job(job.id, {"test": handler})
 
 
-def writing(name: str) -> Callable[[Services], object]:
-    return lambda s: s.session.execute(ADD, {"name": name})
+def writing(name: str) -> Callable[[Services], None]:
+    def write(s: Services) -> None:
+        s.session.execute(ADD, {"name": name})
+
+    return write
 
 
 def written(workshop: Workshop) -> list[str]:
