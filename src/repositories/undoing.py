@@ -34,6 +34,7 @@ class Undoing:
         for setting in SETTINGS:
             self.session.execute(text(setting))
         undone = Undone()
+        self._hold_changed()
         if self.target.has_versions:
             undone.kept_rows = self._changed_since()
         undone.removed = self._remove()
@@ -49,6 +50,17 @@ class Undoing:
     @property
     def _table(self) -> str:
         return self.target.dataset.table
+
+    def _hold_changed(self) -> None:
+        """Lock what will be restored before the rollups: whoever changes a row takes them in this order."""
+        self.session.execute(
+            text(
+                f"""SELECT count(*) FROM (SELECT FROM {self._table} t WHERE t.id IN
+                    (SELECT row_id FROM import_change WHERE import_id = :import_id)
+                    ORDER BY t.id FOR UPDATE) AS held"""
+            ),
+            self.values,
+        )
 
     def _remove(self) -> int:
         """The rows that it made, unless something changed or uses them."""
