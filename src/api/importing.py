@@ -94,6 +94,12 @@ def terms_of(form: Mapping[str, Any]) -> Terms:
     )
 
 
+def changed_terms(imported: Import, form: Mapping[str, Any]) -> Terms:
+    """The terms of a draft, with what was sent in place of what was there."""
+    names = ("mapping", "mode", "on_error", "max_errors", "max_error_rate", "options")
+    return Terms(**{name: form.get(name, getattr(imported, name)) for name in names})
+
+
 def begin(given: GivenFile, dataset: str, terms: Terms, *, is_draft: bool, is_forced: bool) -> Answer:
     """Start the import, or only draft it."""
     look = given.look(dataset, terms.options)

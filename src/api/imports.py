@@ -11,7 +11,7 @@ from flask import Response, json, request, stream_with_context
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.idempotency import once, respond
-from src.api.importing import accepted, begin, described, given_file, terms_of
+from src.api.importing import accepted, begin, changed_terms, described, given_file, terms_of
 from src.api.lists import XLSX, listing
 from src.api.schemas.files import UploadSchema
 from src.api.schemas.imports import (
@@ -80,19 +80,19 @@ def get_import(import_id: UUID) -> Response:
 
 
 @blp.patch("/<uuid:import_id>", needs=OPERATOR)
-@blp.arguments(TermsSchema)
+@blp.arguments(TermsSchema(partial=True))
 @blp.response(200, OneImportSchema)
 def change_import(form: dict[str, Any], import_id: UUID) -> Response:
     """Map a draft anew, or change how it is loaded."""
-    terms = terms_of(form)
     with services() as s:
         imported = s.import_rows.get_own(import_id, owner_filter())
+        terms = changed_terms(imported, form)
         file = s.file_rows.get(imported.file_id)
     mine, dataset = adapters(), dataset_of(imported.dataset)
     look = look_at(mine.storage, mine.readers, file.storage_key, file.detected, dataset, terms.options)
     with services() as s:
         imported = s.import_rows.get_own(import_id, owner_filter(), is_locked=True)
-        return respond(Answer(200, described(s, s.imports.change(imported, look, terms))))
+        return respond(Answer(200, described(s, s.imports.change(imported, file, look, terms))))
 
 
 @blp.post("/<uuid:import_id>/validate", needs=OPERATOR, takes_key=True)

@@ -3,7 +3,7 @@
 The memory of both sides is bounded: the child waits while the caller deals with a block.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -131,14 +131,17 @@ def settle(
     plan: LoadPlan,
     *,
     work_dir: Path,
+    names: Collection[str] | None = None,
     memory_limit: int = 512 * MIB,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
     seconds: float = SECONDS,
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Settled:
-    """Read the unsettled columns as their values say, as far as these say anything."""
+    """Read these fields' columns, or the unsettled ones, as their values say, if they say anything."""
     columns = unsettled(plan)
+    if names is not None:
+        columns = [column for column in plan.columns if column.field.name in names]
     if not columns:
         return Settled(plan=plan, ambiguous=())
     arguments = {

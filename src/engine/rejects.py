@@ -10,6 +10,7 @@ from typing import Any
 from src.domain.rejects import Reject
 
 FAULTS_AT_A_TIME = 20_000
+ROWS_AT_A_TIME = 200  # each may be as long as a record may be
 FAULT_COLUMNS = ("line", "column", "code", "value", "detail")
 ADDED_COLUMNS = ("_line", "_column", "_code", "_message")
 
@@ -65,7 +66,7 @@ def _faults(path: Path) -> Iterator[dict[str, Any]]:
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=FAULTS_AT_A_TIME):
+        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
             yield from batch.to_pylist()
 
 

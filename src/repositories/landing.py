@@ -36,7 +36,9 @@ class Landing:
         Answers how many changed, and how many were equal.
         """
         table, matches = self.target.dataset.table, self._matches
-        self._run(f"SELECT count(*) FROM (SELECT FROM {matches} ORDER BY t.id FOR UPDATE OF t) AS held")
+        self._run(
+            f"SELECT count(*) FROM (SELECT FROM {matches} ORDER BY t.id FOR NO KEY UPDATE OF t) AS held"
+        )
         matched = self._run(f"CREATE TEMP TABLE matched ON COMMIT DROP AS SELECT s.line FROM {matches}")
         pairs = self._pairs()
         here = ", ".join(f"t.{column}" for column, _ in pairs)

@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from src.domain.errors import Conflict
 from src.repositories.targets import Target, made_on_the_way, unused
 
 KEPT_SHOWN = 100
-SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL work_mem = '128MB'")
+SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 0", "SET LOCAL work_mem = '128MB'")
 
 
 @dataclass
@@ -22,6 +24,11 @@ class Undone:
     kept: int = 0
     kept_rows: list[str] = field(default_factory=list)
     names_removed: dict[str, int] = field(default_factory=dict)
+
+
+class FormerValuesTaken(Conflict):
+    slug = "former-values-taken"
+    title = "What the import changed cannot be as it was"
 
 
 class Undoing:
@@ -36,13 +43,13 @@ class Undoing:
         undone = Undone()
         self._hold_changed()
         if self.target.has_versions:
-            undone.kept_rows = self._changed_since()
+            undone.kept, undone.kept_rows = self._changed_since()
         undone.removed = self._remove()
         if "upsert" in self.target.dataset.modes:
-            undone.restored = self._restore()
-        undone.kept_rows = [*self._still_there(), *undone.kept_rows]
-        undone.kept = len(undone.kept_rows)
-        undone.kept_rows = undone.kept_rows[:KEPT_SHOWN]
+            undone.restored = self._restore_all()
+        still_there, shown = self._still_there()
+        undone.kept += still_there
+        undone.kept_rows = [*shown, *undone.kept_rows][:KEPT_SHOWN]
         self.session.execute(text("DELETE FROM import_change WHERE import_id = :import_id"), self.values)
         undone.names_removed = remove_unused_names(self.session, self.values["import_id"])
         return undone
@@ -57,7 +64,7 @@ class Undoing:
             text(
                 f"""SELECT count(*) FROM (SELECT FROM {self._table} t WHERE t.id IN
                     (SELECT row_id FROM import_change WHERE import_id = :import_id)
-                    ORDER BY t.id FOR UPDATE) AS held"""
+                    ORDER BY t.id FOR NO KEY UPDATE) AS held"""
             ),
             self.values,
         )
@@ -72,6 +79,15 @@ class Undoing:
             )
         conditions.append(unused(self._table))
         return self._count(f"DELETE FROM {self._table} t WHERE {' AND '.join(conditions)}")
+
+    def _restore_all(self) -> int:
+        try:
+            with self.session.begin_nested():
+                return self._restore()
+        except IntegrityError as error:
+            raise FormerValuesTaken(
+                "A former value, such as an e-mail address, belongs to another row by now. Change that first."
+            ) from error
 
     def _restore(self) -> int:
         """The rows that it changed, as they were: version included, for an undo of what came before."""
@@ -90,20 +106,22 @@ class Undoing:
                 WHERE c.import_id = :import_id AND t.id = c.row_id AND t.version = c.version"""
         )
 
-    def _changed_since(self) -> list[str]:
+    def _changed_since(self) -> tuple[int, list[str]]:
         """Rows of others that it changed, and someone after it."""
         return self._keys(
             "JOIN import_change c ON c.row_id = t.id WHERE c.import_id = :import_id "
             "AND c.version <> t.version AND t.import_id IS DISTINCT FROM :import_id"
         )
 
-    def _still_there(self) -> list[str]:
+    def _still_there(self) -> tuple[int, list[str]]:
         return self._keys("WHERE t.import_id = :import_id")
 
-    def _keys(self, source: str) -> list[str]:
-        key = self.target.dataset.key_column or "id"
-        statement = text(f"SELECT coalesce(t.{key}, t.id::text) FROM {self._table} t {source} ORDER BY t.id")
-        return list(self.session.scalars(statement, self.values))
+    def _keys(self, source: str) -> tuple[int, list[str]]:
+        """How many rows there are, and the keys of the first of them."""
+        key, rows = self.target.dataset.key_column or "id", f"FROM {self._table} t {source}"
+        count = self.session.scalars(text(f"SELECT count(*) {rows}"), self.values).one()
+        first = text(f"SELECT coalesce(t.{key}, t.id::text) {rows} ORDER BY t.id LIMIT {KEPT_SHOWN}")
+        return int(count), list(self.session.scalars(first, self.values))
 
     def _count(self, statement: str) -> int:
         return int(self.session.execute(text(statement), self.values).rowcount)  # type: ignore[attr-defined]  # a result

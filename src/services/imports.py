@@ -25,6 +25,7 @@ from src.services.views import ViewService
 
 KIND = "import"
 UNDO = "undo_import"
+COUNTS = ("rows_read", "inserted", "updated", "unchanged", "duplicate", "rejected")
 NOT_LOADED = (
     ImportState.DRAFT,
     ImportState.VALIDATED,
@@ -118,18 +119,23 @@ class ImportService:
 
     def correct(self, parent: Import, file: File, look: Look, by: Actor) -> Import:
         """Load mended rows of an import, mapped as it was, into it."""
-        parent = self.imports.get_own(parent.id, None, is_locked=True)
+        parent = self.imports.get_own(rows_belong_to(parent), None, is_locked=True)
         _must_be(parent, ImportState.DONE)
         dataset = dataset_of(parent.dataset)
         check_mapping(dataset, parent.mapping, look.headers)
         mode = cast("Mode", parent.mode)
         terms = Terms(mapping=parent.mapping, mode=mode, options=parent.options)
         imported = self.draft(file, dataset, look, terms, by)
-        imported.parent_id = parent.parent_id or parent.id
+        imported.parent_id = rows_belong_to(parent)
+        imported.fingerprint = f"{imported.fingerprint} of {imported.parent_id}"
+        same = self.imports.find_same(imported.fingerprint, by.account_id)
+        if same is not None:
+            self.session.delete(imported)
+            return same
         self._enqueue(imported, by)
         return imported
 
-    def change(self, imported: Import, look: Look, terms: Terms) -> Import:
+    def change(self, imported: Import, file: File, look: Look, terms: Terms) -> Import:
         """Map a draft anew."""
         _must_be(imported, *NOT_LOADED)
         dataset = dataset_of(imported.dataset)
@@ -139,6 +145,7 @@ class ImportService:
         imported.on_error, imported.max_errors = terms.on_error, terms.max_errors
         imported.max_error_rate, imported.options = terms.max_error_rate, terms.options
         imported.detected, imported.job_id = asdict(look.detected), None
+        imported.fingerprint = _fingerprint(file, dataset, mapping, imported.mode, terms)
         imported.report = described(dataset, look, mapping, terms.options)
         self.session.flush()
         self.session.expire(imported, ["job"])
@@ -166,6 +173,15 @@ class ImportService:
         args = {"import_id": str(imported.id), "is_dry_run": is_dry_run}
         return self.jobs.enqueue(UNDO, args, owner_id=imported.owner_id)
 
+    def to_finish(self, import_id: UUID, job_id: UUID) -> Import:
+        """The import, locked, if it still waits for this job: not for an old one that is tried again."""
+        imported = self.imports.get_own(import_id, None, is_locked=True)
+        if imported.job_id != job_id or imported.committed_at:
+            raise NotInThisState("Another job has loaded it, or is about to.")
+        if imported.parent_id:
+            _must_be(self.imports.get_own(imported.parent_id, None, is_locked=True), ImportState.DONE)
+        return imported
+
     def landed(self, imported: Import) -> dict[str, str]:
         """Note that the rows become visible; answers the refreshes that follow, by view."""
         imported.committed_at = func.clock_timestamp()
@@ -191,7 +207,9 @@ class ImportService:
 
     def _enqueue(self, imported: Import, by: Actor) -> None:
         job = self.jobs.enqueue(KIND, {"import_id": str(imported.id)}, owner_id=imported.owner_id)
-        imported.job_id = job.id
+        imported.job_id, imported.rejects_file_id = job.id, None
+        for count in COUNTS:
+            setattr(imported, count, 0)
         self.session.flush()
         self.session.expire(imported, ["job"])
         action = "import.validated" if imported.is_dry_run else "import.started"

@@ -1,14 +1,15 @@
 """One file into its dataset's table, in one transaction: staged, checked, written, and proven to add up."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from src.database import Database, savepoint
+from src.database import Database
 from src.domain.datasets import DATASETS, Mode
 from src.domain.errors import DomainError, Unavailable
 from src.domain.imports import AmbiguousDates, AmbiguousNumbers, TooManyErrors
@@ -23,6 +24,10 @@ from src.repositories.targets import TARGETS
 from src.services.imports import rows_belong_to
 
 DUPLICATES = ("duplicate", "already_there")
+
+
+class _GivenUp(Exception):
+    """What was written is not to be kept."""
 
 
 class NamesGone(Unavailable):
@@ -110,8 +115,14 @@ def plan_of(imported: Import, source: Source, time_zone: str) -> LoadPlan:
         time_zone=dataset.time_zone or time_zone,
         is_encoding_given="encoding" in imported.options,
     )
-    open_questions = [name for name, reading in readings.items() if reading.is_ambiguous]
+    open_questions = [name for name, reading in readings.items() if _is_open(reading, imported.options)]
     return _settled(plan, open_questions, source) if open_questions else plan
+
+
+def _is_open(reading: Reading, options: Mapping[str, str]) -> bool:
+    """Whether the whole file has to be asked: its head may mislead about the order of days and months."""
+    has_order = reading.date_order != "ymd" and "date_order" not in options
+    return reading.is_ambiguous or has_order
 
 
 def _settled(plan: LoadPlan, names: list[str], source: Source) -> LoadPlan:
@@ -119,6 +130,7 @@ def _settled(plan: LoadPlan, names: list[str], source: Source) -> LoadPlan:
     settled = settle(
         source.path,
         plan,
+        names=names,
         work_dir=source.folder,
         on_progress=source.on_progress,
         should_stop=source.should_stop,
@@ -164,7 +176,8 @@ class LoadingService:
         if loading.error is None:
             with _Timed(loading, "write"):
                 self._write(imported, staging, loading, loaded, source)
-            counts.check()
+            if loading.error is None:
+                counts.check()
         else:
             write_faults(source.found, staging.fault_rows())
         return loading
@@ -193,7 +206,7 @@ class LoadingService:
     ) -> None:
         """In a savepoint, which a dry run gives up."""
         counts, belongs_to = loading.counts, rows_belong_to(imported)
-        with savepoint(self.session, is_kept=not imported.is_dry_run):
+        with suppress(_GivenUp), self.session.begin_nested():
             self._make_names(imported, staging)
             if not staging.lock_references():
                 raise NamesGone("The import is tried again.")
@@ -203,6 +216,11 @@ class LoadingService:
             counts.inserted = landing.insert()
             self._count_faults(loading, staging, loaded)
             write_faults(source.found, staging.fault_rows())
+            loading.error = over_budget(imported, counts)  # the database may have refused some more
+            if loading.error:
+                counts.inserted = counts.updated = counts.unchanged = 0
+            if imported.is_dry_run or loading.error:
+                raise _GivenUp
 
     def _make_names(self, imported: Import, staging: Staging) -> None:
         for reference, names in staging.missing_names().items():

@@ -27,7 +27,7 @@ def load_import(run: JobRun) -> Outcome:
     """Load the file of the job's import; all it writes is written in the transaction that ends the job."""
     import_id = UUID(run.job.args["import_id"])
     with run.services() as s:
-        imported = s.import_rows.get(import_id)
+        imported = s.imports.to_finish(import_id, run.job.id)
         file = s.file_rows.get(imported.file_id)
         s.housekeeping.sweep_scratch()
     with ExitStack() as stack:
@@ -60,7 +60,7 @@ def load_import(run: JobRun) -> Outcome:
 
 def _kept(s: Services, run: JobRun, imported: Import, loading: Loading, source: Source) -> Outcome:
     """Note what came of it in the import's row, with its rejects as a file."""
-    row = s.import_rows.get(imported.id)
+    row = s.imports.to_finish(imported.id, run.job.id)
     for name, count in asdict(loading.counts).items():
         setattr(row, name, count)
     row.report = {**row.report, **loading.report}

@@ -11,6 +11,8 @@ from src.domain.errors import Invalid
 from src.domain.jobs import JobState
 from src.domain.mapping import MissingColumns
 from src.services.imports import NotInThisState, Terms
+from src.tasks.handlers import HANDLERS
+from src.tasks.running import run_job
 from src.wiring import services
 from tests.committing import Workshop
 from tests.factories.imports import Imports, codes, counts, job_of, table
@@ -105,6 +107,21 @@ class TestInsert:
         done = imports.load("transactions", TRADES + "t3,nobody,buy,2021-01-01,EUR,1\n")
         assert counts(done) == {"rows_read": 3, "inserted": 2, "rejected": 1}
         assert codes(imports.rejects(done)) == [(4, "client_id", "unknown_client")]
+
+    def test_a_row_that_only_the_database_refuses_counts_against_the_budget(
+        self, imports: Imports, workshop: Workshop
+    ) -> None:
+        with workshop.database.unit_of_work() as session:
+            session.execute(text("ALTER TABLE atendimento ADD CONSTRAINT odd CHECK (external_id <> '2')"))
+        failed = imports.load("atendimentos", VISITS, on_error="reject_file")
+        assert (job_of(failed).state, failed.inserted, failed.rejected) == ("failed", 0, 1)
+        assert visits() == []
+
+    def test_the_order_of_dates_is_that_of_the_whole_file_not_of_its_head(self, imports: Imports) -> None:
+        rows = ["c1,Ana,Sul,03/04/2021\n"] * 700 + ["c1,Ana,Sul,04/25/2021\n"] * 800
+        done = imports.load("atendimentos", "id_cliente,angel,polo,data_limite\n" + "".join(rows))
+        assert counts(done) == {"rows_read": 1500, "inserted": 1500}
+        assert min(row[4] for row in visits()) == datetime(2021, 3, 4)
 
     def test_a_row_that_only_the_database_refuses_becomes_a_reject(
         self, imports: Imports, workshop: Workshop
@@ -276,6 +293,17 @@ class TestUndo:
         assert len(visits()) == 3
         assert imports.read(first.id).undone_at is None
 
+    def test_a_former_value_that_somebody_has_by_now_is_told(self, imports: Imports) -> None:
+        imports.load("clients", CLIENTS)
+        second = imports.load("clients", CLIENTS.replace("ana@", "new@"))
+        imports.load("clients", CLIENTS.splitlines()[0] + "\nc9,Eva,ana@example.org,2000-01-01,,\n")
+        with services() as s:
+            job = s.imports.undo(second, imports.owner, is_dry_run=False)
+        assert run_job(job.id, HANDLERS) is JobState.FAILED
+        with services() as s:
+            assert (s.job_rows.get(job.id).error or {})["slug"] == "former-values-taken"
+        assert [row[2] for row in clients()] == ["new@example.org", "rui@example.org", "ana@example.org"]
+
     def test_transactions_give_their_keys_back(self, imports: Imports) -> None:
         imports.load("clients", CLIENTS)
         first = imports.load("transactions", TRADES)
@@ -301,8 +329,49 @@ class TestSameFile:
         found = workshop.together(lambda _: imports.start("atendimentos", VISITS).id, 4)
         assert len(set(found)) == 1
 
+    def test_an_old_job_that_is_tried_again_loads_nothing(self, imports: Imports, workshop: Workshop) -> None:
+        keyless = "id_cliente,angel,polo,data_limite\nc1,Ana,Sul,2022-01-01\nc1,,Sul,2022-01-01\n"
+        failed = imports.load("atendimentos", keyless, max_errors=0)
+        old = failed.job_id
+        with services() as s:
+            row = s.import_rows.get_own(failed.id, None)
+            row.max_errors = None
+            s.imports.run(row, imports.owner, is_dry_run=False)
+        assert imports.run(imports.read(failed.id)).inserted == 1
+        assert old is not None
+        with services() as s:
+            s.jobs.retry(s.job_rows.get(old), imports.owner)
+        assert run_job(old, HANDLERS) is JobState.FAILED
+        assert len(visits()) == 1
+
 
 class TestCorrections:
+    def test_the_same_corrections_twice_are_one(self, imports: Imports) -> None:
+        first = imports.load("atendimentos", VISITS + "4,c9,,Norte,2021-02-28,\n")
+        file = imports.files.add(
+            imports.owner, content=VISITS.splitlines()[0].encode() + b"\n4,c9,Eva,Sul,2021-02-28,\n"
+        )
+        look = imports.look("atendimentos", file, Terms())
+        ids = set()
+        for _ in range(2):
+            with services() as s:
+                ids.add(
+                    s.imports.correct(s.import_rows.get_own(first.id, None), file, look, imports.owner).id
+                )
+        assert len(ids) == 1
+
+    def test_after_the_undo_of_their_import_they_load_nothing(self, imports: Imports) -> None:
+        first = imports.load("atendimentos", VISITS + "4,c9,,Norte,2021-02-28,\n")
+        file = imports.files.add(
+            imports.owner, content=VISITS.splitlines()[0].encode() + b"\n4,c9,Eva,Sul,2021-02-28,\n"
+        )
+        look = imports.look("atendimentos", file, Terms())
+        with services() as s:
+            late = s.imports.correct(s.import_rows.get_own(first.id, None), file, look, imports.owner)
+        imports.undo(first)
+        assert job_of(imports.run(late)).state == "failed"
+        assert visits() == []
+
     def test_mended_rows_go_into_the_same_import_and_are_undone_with_it(self, imports: Imports) -> None:
         first = imports.load("atendimentos", VISITS + "4,c9,,Norte,2021-02-28,\n")
         file = imports.files.add(
