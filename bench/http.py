@@ -28,12 +28,12 @@ from urllib.request import Request, urlopen
 from flask import Flask, Response, jsonify
 
 from bench.loadgen import LoadError, Sample, client_name, load
+from bench.page import write_section
 from src.cli.processes import web_command
 from src.config import Settings
 from src.embedded import EmbeddedServers
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "benchmarks.md"
 HEADING = "## HTTP"
 APP, HELLO = "src.app:create_web()", "bench.http:hello()"
 FILES = 200
@@ -211,15 +211,6 @@ def report(rows: list[Row], rounds: int, seconds: int, busy: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write_section(page: Path, section: str) -> None:
-    """Replace our section where it stands, or add it; the other sections stay as they are."""
-    text = page.read_text() if page.exists() else "# Benchmarks\n"
-    before, found, rest = text.partition(f"\n{HEADING}\n")
-    _, more, after = rest.partition("\n## ")
-    page.parent.mkdir(parents=True, exist_ok=True)
-    page.write_text(f"{before}\n{section}{more}{after}" if found else f"{text}\n{section}")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
@@ -242,7 +233,7 @@ def main() -> None:
     section = report(rows, given.rounds, given.seconds, busy)
     print(section)
     if given.write:
-        write_section(PAGE, section)
+        write_section(HEADING, section)
 
 
 if __name__ == "__main__":

@@ -82,8 +82,13 @@ def described(
     readings = readings_of(dataset, look.detected, known, look.rows, options)
     return {
         "proposals": [asdict(proposal) for proposal in look.proposals],
-        "sample": [list(row) for row in look.rows[:SAMPLE]],
+        "sample": [[_shown(cell) for cell in row] for row in look.rows[:SAMPLE]],
         "readings": {name: asdict(reading) for name, reading in readings.items()},
         "ignored_columns": [header for header in look.headers if header not in mapping.values()],
         "missing_fields": [name for name in dataset.required if name not in mapping],
     }
+
+
+def _shown(cell: str) -> str:
+    """PostgreSQL keeps every character but one, which no honest text has."""
+    return cell.replace("\0", "\N{REPLACEMENT CHARACTER}")

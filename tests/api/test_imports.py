@@ -6,7 +6,9 @@ import json
 from typing import Any
 from uuid import UUID
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 from python_calamine import CalamineWorkbook
 
 from src.tasks.handlers import HANDLERS
@@ -205,3 +207,14 @@ def test_the_datasets_tell_what_is_understood(clerk: Caller) -> None:
     assert datasets["clients"]["key"] == "client_id"
     names = [field["name"] for field in datasets["transactions"]["fields"]]
     assert names[:2] == ["transaction_id", "client_id"]
+
+
+def test_a_character_that_no_text_has_is_shown_and_refused_not_stumbled_over(clerk: Caller) -> None:
+    rows = [{"client_id": "c1", "name": "A\0na", "email": "ana@example.org", "date_of_birth": "1980-01-31"}]
+    sheet = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), sheet)
+    form = {"file": (io.BytesIO(sheet.getvalue()), "clients.parquet"), "dataset": "clients"}
+    done = finished(clerk, sent(clerk, data=form))
+    assert (done["state"], done["rejected"]) == ("done", 1)
+    page = clerk.get(f"{IMPORTS}/{done['id']}/rejects").json or {}
+    assert page["data"][0]["errors"][0]["code"] == "control_character"
