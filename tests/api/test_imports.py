@@ -218,3 +218,10 @@ def test_a_character_that_no_text_has_is_shown_and_refused_not_stumbled_over(cle
     assert (done["state"], done["rejected"]) == ("done", 1)
     page = clerk.get(f"{IMPORTS}/{done['id']}/rejects").json or {}
     assert page["data"][0]["errors"][0]["code"] == "control_character"
+
+
+def test_a_column_whose_name_no_text_can_hold_is_refused_at_the_upload(clerk: Caller) -> None:
+    sheet = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist([{"a\0b": "1", "c": "2"}]), sheet)
+    problem = sent(clerk, "/api/v1/files?filename=a.parquet", 400, data=sheet.getvalue())
+    assert problem["type"] == "/problems/broken-file"
