@@ -1,6 +1,7 @@
 """Imports every model, so that the metadata is complete."""
 
 from src.models.accounts import Account, ApiKey, LoginThrottle, TokenFamily
+from src.models.alert_rules import AlertRule, AlertRuleRevision, AlertRuleVersion
 from src.models.atendimentos import Angel, Atendimento, Polo
 from src.models.audit import AuditEntry
 from src.models.base import Base
@@ -16,6 +17,9 @@ from src.models.views import ViewRefresh
 
 __all__ = [
     "Account",
+    "AlertRule",
+    "AlertRuleRevision",
+    "AlertRuleVersion",
     "Angel",
     "AngelRollup",
     "ApiKey",

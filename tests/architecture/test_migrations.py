@@ -49,6 +49,10 @@ ROWS = {
     f"'clients', 'a.csv', 'f', '{{}}', '{{}}', '{{}}', 'insert', 'skip_rows', false, 0, 0, 0, 0, 0, 0, '{{}}')",
     "import_change": f"(import_id, row_id, version, before) VALUES ({ID}, 1, 2, '{{}}')",
     "view_refresh": f"(id, view) VALUES ({ID}, 'transaction_statistics')",
+    "alert_rule": f"(id, code, name, state, version) VALUES ({ID}, 1, 'r', 'disabled', 1)",
+    "alert_rule_version": f"(rule_id, version, kind, asked_on, parameters) "
+    f"VALUES ({ID}, 1, 'consecutive', 'any', '{{\"count\": 3}}')",
+    "alert_rule_revision": "(id, revision) VALUES (1, 1)",
     "audit": "(account_name, action, object_type, object_id, detail) VALUES ('ana', 'a', 'b', 'c', '{}')",
 }
 

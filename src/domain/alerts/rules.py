@@ -1,0 +1,71 @@
+"""Rules as they are asked: which ones about an event, what they must know, and what they answer."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from src.domain.alerts.events import AskedOn, Event, EventType
+from src.domain.alerts.kinds import Check
+from src.domain.alerts.needs import Needs
+
+
+class RuleState(StrEnum):
+    """A shadow rule is asked, and its alerts are kept; but they answer nobody and notify nobody."""
+
+    ENABLED = "enabled"
+    SHADOW = "shadow"
+    DISABLED = "disabled"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One version of a rule, as it is asked."""
+
+    id: UUID
+    version: int
+    code: int
+    asked_on: AskedOn
+    check: Check
+    is_shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A rule that fired, and the ids of the events that made it: in order, the one asked about last."""
+
+    rule: Rule
+    causes: tuple[int, ...]
+
+
+class RuleSet:
+    """The rules that are asked, sorted once so that an event meets only its own, in the order of codes."""
+
+    def __init__(self, rules: Iterable[Rule] = ()) -> None:
+        self.rules = tuple(sorted(rules, key=lambda rule: rule.code))
+        self.on: dict[str, tuple[Rule, ...]] = {
+            type_: tuple(rule for rule in self.rules if is_asked(rule, type_)) for type_ in EventType
+        }
+
+
+def is_asked(rule: Rule, type_: str) -> bool:
+    return not rule.check.is_swept and rule.asked_on.covers(type_)
+
+
+def needs(rules: RuleSet, type_: str | None = None) -> Needs:
+    """What must be known of a client's past to ask about an event of this type, or of any."""
+    asked = rules.rules if type_ is None else rules.on[type_]
+    found = Needs()
+    for rule in asked:
+        found |= rule.check.needs(rule.asked_on)
+    return found
+
+
+def evaluate(rules: RuleSet, recent: Sequence[Event], event: Event) -> list[Hit]:
+    """The rules that fire on this event, by code; `recent` is what they need of the same client, in order."""
+    hits = []
+    for rule in rules.on[event.type]:
+        causes = rule.check.causes(rule.asked_on, recent, event)
+        if causes:
+            hits.append(Hit(rule, tuple(cause.id for cause in causes)))
+    return hits
