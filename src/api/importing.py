@@ -111,14 +111,15 @@ def begin(given: GivenFile, dataset: str, terms: Terms, *, is_draft: bool, is_fo
         imported, is_new = s.imports.start(
             file, dataset_of(dataset), look, terms, actor(), is_forced=is_forced
         )
-        if not is_new:
-            return Answer(200, described(s, imported) | {"duplicate_of": str(imported.id)})
-        return accepted(s, imported)
+        return accepted(s, imported, is_new)
 
     return given.once(f"{dataset} {terms}", make)
 
 
-def accepted(s: Services, imported: Import) -> Answer:
+def accepted(s: Services, imported: Import, is_new: bool = True) -> Answer:
+    """The import is in line; or it is another one, of the same file in the same way."""
+    if not is_new:
+        return Answer(200, described(s, imported) | {"duplicate_of": str(imported.id)})
     return Answer(202, described(s, imported), {"Location": f"/api/v1/imports/{imported.id}"})
 
 

@@ -16,6 +16,7 @@ from src.api.lists import XLSX, listing
 from src.api.schemas.files import UploadSchema
 from src.api.schemas.imports import (
     IMPORT,
+    CommitQuery,
     ImportFormSchema,
     ImportList,
     ImportQuery,
@@ -39,6 +40,7 @@ from src.wiring import Services, adapters, services
 blp = Blueprint(
     "imports", url_prefix="/api/v1/imports", description="Files into datasets, and back.", for_keys=True
 )
+SAME = "The same file was loaded in the same way before."
 JSON_OR_FORM = {
     "content": {
         "application/json": {"schema": ImportStartSchema},
@@ -60,7 +62,7 @@ def list_imports(query: dict[str, Any]) -> Response:
 @blp.arguments(ImportStartQuery, location="query")
 @blp.doc(requestBody=JSON_OR_FORM)
 @blp.response(202, OneImportSchema)
-@blp.alt_response(200, schema=OneImportSchema, description="The same file was loaded in the same way before.")
+@blp.alt_response(200, schema=OneImportSchema, description=SAME)
 @blp.alt_response(201, schema=OneImportSchema, description="A draft, to look at, map, validate and commit.")
 def start_import(query: dict[str, Any]) -> Response:
     """Load a file into a dataset; or with `draft=true`, see how that would be done."""
@@ -99,14 +101,16 @@ def change_import(form: dict[str, Any], import_id: UUID) -> Response:
 @blp.response(202, OneImportSchema)
 def validate_import(import_id: UUID) -> Response:
     """Do everything that loading does, and keep nothing of it but the report."""
-    return _run(import_id, is_dry_run=True)
+    return _run(import_id, is_dry_run=True, is_forced=False)
 
 
 @blp.post("/<uuid:import_id>/commit", needs=OPERATOR, takes_key=True)
+@blp.arguments(CommitQuery, location="query")
 @blp.response(202, OneImportSchema)
-def commit_import(import_id: UUID) -> Response:
+@blp.alt_response(200, schema=OneImportSchema, description=SAME)
+def commit_import(query: dict[str, Any], import_id: UUID) -> Response:
     """Load a draft."""
-    return _run(import_id, is_dry_run=False)
+    return _run(import_id, is_dry_run=False, is_forced=query["force"])
 
 
 @blp.delete("/<uuid:import_id>", needs=OPERATOR)
@@ -160,12 +164,12 @@ def correct_import(import_id: UUID) -> Response:
         return respond(given.once(f"corrections {import_id}", correct))
 
 
-def _run(import_id: UUID, *, is_dry_run: bool) -> Response:
+def _run(import_id: UUID, *, is_dry_run: bool, is_forced: bool) -> Response:
     with services() as s:
 
         def run() -> Answer:
             imported = s.import_rows.get_own(import_id, owner_filter())
-            return accepted(s, s.imports.run(imported, actor(), is_dry_run=is_dry_run))
+            return accepted(s, *s.imports.run(imported, actor(), is_dry_run=is_dry_run, is_forced=is_forced))
 
         return respond(once(s, body_fingerprint(), run))
 

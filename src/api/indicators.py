@@ -10,13 +10,15 @@ from src.api.blueprint import BINARY, VIEWER, Blueprint, View
 from src.api.representations import TYPES, represented
 from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.indicators import (
+    ANGEL_ROWS,
+    POLO_ROWS,
     AngelProductivitySchema,
     IndicatorQuery,
     IndicatorSchema,
     PoloProductivitySchema,
     ProductivityQuery,
 )
-from src.domain.indicators import WEEKDAYS, Group, Noun, Period, change
+from src.domain.indicators import Group, Noun, Period, change
 from src.engine.charts import Chart
 from src.services.indicators import Indicator, Line
 from src.wiring import services
@@ -49,18 +51,10 @@ def get_angel_productivity(query: dict[str, Any]) -> Response:
     """How many attended each angel has, and how many on time; the best percentage first."""
     with services() as s:
         total, found = s.indicator_rows.angel_productivity(query["at_most"])
-    rows = [
-        {
-            "angel": figures.name,
-            "total_deliveries": figures.attended,
-            "on_time_deliveries": figures.on_time,
-            "on_time_percentage": figures.on_time_percentage,
-        }
-        for figures in found
-    ]
+    rows: list[dict[str, Any]] = ANGEL_ROWS.dump(found)
 
     def chart() -> Chart:
-        bars = [(str(row["angel"]), (float(str(row["on_time_percentage"])),)) for row in rows]
+        bars = [(row["angel"], (row["on_time_percentage"],)) for row in rows]
         return Chart("Angels: on time", "Of all attended ones", ("on time",), bars, unit=" %")
 
     return represented(query.get("format"), {"total": total, "data": rows}, chart, "angel-productivity")
@@ -73,10 +67,7 @@ def get_polo_productivity(query: dict[str, Any]) -> Response:
     """How many were attended in each polo on each weekday; the most first."""
     with services() as s:
         total, found = s.indicator_rows.polo_productivity(query["at_most"])
-    rows: list[dict[str, Any]] = [
-        {"polo": polo, "weekday": WEEKDAYS[weekday - 1], "total_deliveries": attended}
-        for polo, weekday, attended in found
-    ]
+    rows: list[dict[str, Any]] = POLO_ROWS.dump(found)
 
     def chart() -> Chart:
         bars = [(f"{row['polo']}, {row['weekday']}", (row["total_deliveries"],)) for row in rows]

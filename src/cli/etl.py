@@ -1,6 +1,5 @@
 """flask etl: both files into the database, watched to the end."""
 
-import time
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -10,13 +9,12 @@ from flask.cli import AppGroup
 
 from src.api.schemas.imports import IMPORT
 from src.api.schemas.jobs import JOB
-from src.cli.files import store
+from src.cli.acting import account_of, as_option, awaited, need_worker
+from src.cli.files import FILE_ARGUMENT, store
 from src.cli.output import domain_errors_as_messages, fail, json_option, show, show_one
 from src.cli.watching import Watch, watching
 from src.domain.datasets import DATASETS
 from src.domain.jobs import JobState
-from src.domain.paging import PageQuery
-from src.domain.roles import Role
 from src.models import Account, File, Import, Job
 from src.services.accounts import actor_of
 from src.services.etl import COUNTS, STEPS, Source
@@ -24,14 +22,12 @@ from src.services.looks import look_at
 from src.wiring import adapters, services
 
 group = AppGroup("etl", help="Clients and their transactions, in one go.")
-LOOK_EVERY = 0.3
-FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 @group.command("run")
-@click.option("--clients-file", required=True, type=FILE, help="CSV, XLSX or another kind that can be read.")
-@click.option("--transactions-file", required=True, type=FILE, help="Of the same kinds.")
-@click.option("--as", "login_name", help="Whose files they become; left out: the first administrator's.")
+@click.option("--clients-file", required=True, type=FILE_ARGUMENT, help="CSV, XLSX or another kind.")
+@click.option("--transactions-file", required=True, type=FILE_ARGUMENT, help="Of the same kinds.")
+@as_option
 @click.option("--force", "is_forced", is_flag=True, help="Load files again that were loaded before.")
 @click.option("--verbose", "is_verbose", is_flag=True, help="Also tell what was wrong, by column and kind.")
 @json_option
@@ -46,31 +42,15 @@ def run(
     as_json: bool,
 ) -> None:
     """Import clients, then their transactions, then refresh the statistics; fails unless all succeed."""
-    with services() as s:
-        if not s.process_rows.alive("worker"):
-            fail("No worker is running: start one («make run» and «make up» do), and try again.")
-    owner = _owner(login_name)
+    need_worker()
+    owner = account_of(login_name)
     files = [store(path, owner) for path in (clients_file, transactions_file)]
     job_id = _started(files, owner, is_forced=is_forced)
     with watching(is_quiet=as_json) as watch:
-        job, imports = _awaited(job_id, watch)
+        job, imports = awaited(lambda: _ended(job_id, watch))
     _summarise(job, imports, is_verbose=is_verbose, as_json=as_json)
     if job.state != JobState.DONE:
         fail((job.error or {}).get("detail", f"The job is {job.state}."))
-
-
-def _owner(login_name: str | None) -> Account:
-    with services() as s:
-        if login_name is None:
-            query = PageQuery("id", per_page=1)
-            admins = s.account_rows.search(query, role=Role.ADMIN, is_disabled=False).rows
-            if not admins:
-                fail("There is no administrator: name an account with --as.")
-            return admins[0]
-        account = s.account_rows.find_by_login_name(login_name)
-        if account is None:
-            raise s.account_rows.missing(login_name)
-        return account
 
 
 def _started(files: list[File], owner: Account, *, is_forced: bool) -> UUID:
@@ -83,19 +63,16 @@ def _started(files: list[File], owner: Account, *, is_forced: bool) -> UUID:
         return s.etl.start(clients, transactions, actor_of(owner), is_forced=is_forced).id
 
 
-def _awaited(job_id: UUID, watch: Watch) -> tuple[Job, list[Import]]:
-    """Look again until the job is over, and tell how far its imports are."""
-    while True:
-        with services() as s:
-            job = s.job_rows.get(job_id)
-            imports = s.etl.imports_of(job)
-        for one in imports:
-            watch.tell(one.dataset, IMPORT.dump(one)["state"], one.job.progress if one.job else None)
-        is_last = all(one.committed_at for one in imports)
-        watch.tell("statistics", job.state if is_last else "waiting", None)
-        if JobState(job.state).is_over:
-            return job, imports
-        time.sleep(LOOK_EVERY)
+def _ended(job_id: UUID, watch: Watch) -> tuple[Job, list[Import]] | None:
+    """The job if it is over; and tell how far its imports are."""
+    with services() as s:
+        job = s.job_rows.get(job_id)
+        imports = s.etl.imports_of(job)
+    for one in imports:
+        watch.tell(one.dataset, IMPORT.dump(one)["state"], one.job.progress if one.job else None)
+    is_last = all(one.committed_at for one in imports)
+    watch.tell("statistics", job.state if is_last else "waiting", None)
+    return (job, imports) if JobState(job.state).is_over else None
 
 
 def _summarise(job: Job, imports: list[Import], *, is_verbose: bool, as_json: bool) -> None:

@@ -24,11 +24,12 @@ from src.wiring import adapters, services
 group = AppGroup("files", help="Files that flow in and come out.")
 storage_group = AppGroup("storage", help="The store of the files' bytes.")
 PIECE = 1024 * 1024
+FILE_ARGUMENT = click.Path(exists=True, dir_okay=False, path_type=Path)
 SHOWN = ("id", "name", "size", "media_type", "created_at")
 
 
 @group.command("put")
-@click.argument("path", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("path", type=FILE_ARGUMENT)
 @click.option(
     "--as", "login_name", required=True, help="Whose file it becomes: an e-mail address or username."
 )

@@ -8,6 +8,7 @@ from typing import Any, NoReturn, TypeVar
 
 import click
 import orjson
+from marshmallow import Schema, ValidationError
 
 from src.config import SettingsError
 from src.domain.errors import DomainError
@@ -38,6 +39,18 @@ def settings_errors_as_messages() -> Iterator[None]:
         if click.get_current_context(silent=True) is None:  # another program's: it sees the error itself
             raise
         fail(f"Stopped: {error}")
+
+
+def checked(schema: Schema, members: dict[str, Any]) -> dict[str, Any]:
+    """What the API would take; anything else is a wrong use of the command, exit code 2."""
+    try:
+        return dict(schema.load(members))
+    except ValidationError as error:
+        raise click.UsageError(_told(error.messages_dict)) from error
+
+
+def _told(messages: dict[str, Any]) -> str:
+    return " ".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in messages.items())
 
 
 def fail(message: str) -> NoReturn:

@@ -2,7 +2,21 @@
 
 from flask import Flask
 
-from src.cli import accounts, api_keys, database, etl, files, health, jobs, processes, samples, views
+from src.cli import (
+    accounts,
+    api_keys,
+    clients,
+    database,
+    etl,
+    files,
+    health,
+    imports,
+    indicators,
+    jobs,
+    processes,
+    samples,
+    views,
+)
 
 
 def register(app: Flask) -> None:
@@ -12,7 +26,10 @@ def register(app: Flask) -> None:
         files.group,
         files.storage_group,
         jobs.group,
+        imports.group,
         etl.group,
+        clients.group,
+        indicators.group,
         views.group,
     ):
         app.cli.add_command(group)

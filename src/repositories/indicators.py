@@ -22,7 +22,7 @@ ANGEL_PRODUCTIVITY = text("""
     ORDER BY on_time::numeric / (on_time + late) DESC, attended DESC, name LIMIT :at_most
 """)
 POLO_PRODUCTIVITY = text("""
-    SELECT polo.name, weekday, on_time + late AS attended, count(*) OVER () AS names
+    SELECT polo.name, weekday, on_time, on_time + late AS attended, count(*) OVER () AS names
     FROM indicator_polo JOIN polo ON polo.id = polo_id WHERE on_time + late > 0
     ORDER BY attended DESC, name, weekday LIMIT :at_most
 """)
@@ -182,10 +182,11 @@ class IndicatorRepository:
         figures = [Figures(row.name, None, row.on_time, row.attended - row.on_time) for row in rows]
         return (rows[0].names if rows else 0), figures
 
-    def polo_productivity(self, at_most: int) -> tuple[int, list[tuple[str, int, int]]]:
-        """How many weekdays of polos have any attended, and the largest: polo, weekday, attended."""
+    def polo_productivity(self, at_most: int) -> tuple[int, list[Figures]]:
+        """How many weekdays of polos have any attended, and the largest of them."""
         rows = self.session.execute(POLO_PRODUCTIVITY, {"at_most": at_most}).all()
-        return (rows[0].names if rows else 0), [(row.name, row.weekday, row.attended) for row in rows]
+        figures = [Figures(row.name, row.weekday, row.on_time, row.attended - row.on_time) for row in rows]
+        return (rows[0].names if rows else 0), figures
 
     def figures(self, scope: Scope) -> list[Counted]:
         """Counts by name and by part of the period; one more than is allowed when there are too many."""

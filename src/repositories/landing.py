@@ -113,8 +113,10 @@ class Landing:
         constraint = (
             getattr(getattr(error.orig, "diag", None), "constraint_name", None) or "a rule of the table"
         )
-        code = "already_there" if state == "23505" else "refused"
-        self.staging.note_fault(line, code, "" if state == "23505" else f"It breaks {constraint}.")
+        if state != "23505":
+            self.staging.note_fault(line, "refused", f"It breaks {constraint}.")
+        elif not self.staging.reject_present(line):
+            self.staging.note_fault(line, "already_there", "")
 
     @contextmanager
     def _foreign_keys_checked(self) -> Iterator[None]:

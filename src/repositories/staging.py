@@ -19,6 +19,17 @@ SETTINGS = (
     "SET LOCAL temp_buffers = '64MB'",
 )
 NAMES_AT_A_TIME = 20_000
+# What a key repeats: the record `t`, and the import that it came from.
+RECORD = "'It is record ' || t.id || coalesce(' of import ' || t.import_id, '') || '.'"
+# A row that is refused gives nothing up, so whoever waits for its value is refused as well, and so on.
+REFUSE_WISHES = """
+    WITH RECURSIVE refused AS (
+        SELECT line FROM wish WHERE giver IS NULL
+        UNION
+        SELECT wish.line FROM refused JOIN wish ON wish.giver = refused.line)
+    INSERT INTO fault SELECT line, :field, :code, value, 'It is that of «' || holder || '».'
+    FROM wish JOIN refused USING (line)
+"""
 
 
 class Staging:
@@ -78,26 +89,29 @@ class Staging:
             self._reject_second(self.key, "duplicate")
             self._drop_faulty()
 
-    def reject_present(self) -> None:
-        """Rows whose key is in the table already."""
-        if self.key:
-            table, column = self.target.dataset.table, self.target.dataset.key_column
-            self._fault(
-                self.key,
-                "already_there",
-                f'FROM staging s JOIN {table} t ON t.{column} = s."{self.key}" AND {self.target.is_present}',
-            )
-            self._drop_faulty()
+    def reject_present(self, line: int | None = None) -> int:
+        """Rows whose key is in the table already, or only the one of this line; how many."""
+        if self.key is None:
+            return 0
+        table, column = self.target.dataset.table, self.target.dataset.key_column
+        source = f'FROM staging s JOIN {table} t ON t.{column} = s."{self.key}" AND {self.target.is_present}'
+        only = "" if line is None else f" WHERE s.line = {line}"
+        found = self._fault(self.key, "already_there", source + only, detail=RECORD)
+        self._drop_faulty()
+        return found
 
     def reject_taken(self, mode: Mode) -> None:
-        """Rows with a value that another row has and keeps: refused ones keep theirs, so look again."""
+        """Rows with a value that another row has and keeps, as refused rows keep theirs."""
         for name, code in (self.target.dataset.unique or {}).items():
             if name not in self.types:
                 continue
             self._reject_second(name, code)
             self._drop_faulty()
-            while self._fault(name, code, self._holders(name, mode)):
+            if self._note_wishes(name, mode):
+                self.session.execute(text("CREATE INDEX ON wish (giver)"))
+                self.session.execute(text(REFUSE_WISHES), {"field": name, "code": code})
                 self._drop_faulty()
+            self.session.execute(text("DROP TABLE wish"))
 
     def missing_names(self) -> dict[Reference, list[str]]:
         """What rows name that is not there yet, sorted, so that two imports make it in the same order."""
@@ -143,13 +157,21 @@ class Staging:
             header = self.headers.get(row.field, "") if row.field else ""
             yield row.line, header, row.code, row.value, row.detail
 
-    def _holders(self, name: str, mode: Mode) -> str:
+    def _note_wishes(self, name: str, mode: Mode) -> int:
+        """Each staged row with a value of another row, and the line in which that one gives it up, if any."""
         dataset = self.target.dataset
-        gives_up = f"""NOT EXISTS (SELECT FROM staging h WHERE h."{dataset.key}" = t.{dataset.key_column}
-            AND h."{name}" IS DISTINCT FROM t.{name})"""
-        return f"""FROM staging s JOIN {dataset.table} t ON t.{name} = s."{name}" AND t.deleted_at IS NULL
-            AND t.{dataset.key_column} <> s."{dataset.key}"
-            WHERE {gives_up if mode == "upsert" else "true"}"""
+        gives_up = (
+            f'h."{dataset.key}" = t.{dataset.key_column} AND h."{name}" IS DISTINCT FROM t.{name}'
+            if mode == "upsert"
+            else "false"
+        )
+        return self._run(
+            f"""CREATE TEMP TABLE wish ON COMMIT DROP AS
+                SELECT s.line, s."{name}"::text AS value, h.line AS giver, t.{dataset.key_column} AS holder
+                FROM staging s JOIN {dataset.table} t ON t.{name} = s."{name}" AND t.deleted_at IS NULL
+                    AND t.{dataset.key_column} <> s."{dataset.key}"
+                LEFT JOIN staging h ON {gives_up}"""
+        )
 
     def _reject_second(self, name: str, code: str) -> None:
         self._fault(
@@ -163,9 +185,11 @@ class Staging:
 
     def _fault(self, name: str, code: str, source: str, detail: str = "''") -> int:
         """Note a fault for each row of the query; answers how many."""
-        statement = (
+        return self._run(
             f"""INSERT INTO fault SELECT s.line, '{name}', '{code}', s."{name}"::text, {detail} {source}"""
         )
+
+    def _run(self, statement: str) -> int:
         return int(self.session.execute(text(statement)).rowcount)  # type: ignore[attr-defined]  # a result
 
     def _drop_faulty(self) -> None:

@@ -64,7 +64,7 @@ class EtlService:
             return None
         if _state(transactions) is ImportState.DRAFT:
             owner = actor_of(self.accounts.get(transactions.owner_id))
-            self.imports.run(transactions, owner, is_dry_run=False)
+            self.imports.run(transactions, owner, is_dry_run=False, is_forced=True)  # looked for at the start
             return None
         if not _is_loaded(transactions):
             return None

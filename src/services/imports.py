@@ -106,11 +106,7 @@ class ImportService:
         mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
         check_mapping(dataset, mapping, look.headers)
         imported = self.draft(file, dataset, look, terms, by)
-        same = (
-            None
-            if is_forced or terms.is_dry_run
-            else self.imports.find_same(imported.fingerprint, by.account_id)
-        )
+        same = self._loaded_before(imported, is_wanted=is_forced or terms.is_dry_run)
         if same is not None:
             self.session.delete(imported)
             return same, False
@@ -151,15 +147,20 @@ class ImportService:
         self.session.expire(imported, ["job"])
         return self.imports.get_own(imported.id, None)
 
-    def run(self, imported: Import, by: Actor, *, is_dry_run: bool) -> Import:
-        """Validate or commit a draft."""
+    def run(
+        self, imported: Import, by: Actor, *, is_dry_run: bool, is_forced: bool = False
+    ) -> tuple[Import, bool]:
+        """Validate or commit a draft; or answer the import there is of the same file in the same way."""
         imported = self.imports.get_own(imported.id, None, is_locked=True)
         _must_be(imported, *NOT_LOADED)
         headers = [column["name"] for column in imported.detected["columns"]]
         check_mapping(dataset_of(imported.dataset), imported.mapping, headers)
+        same = self._loaded_before(imported, is_wanted=is_forced or is_dry_run)
+        if same is not None:
+            return same, False
         imported.is_dry_run = is_dry_run
         self._enqueue(imported, by)
-        return self.imports.get_own(imported.id, None)
+        return self.imports.get_own(imported.id, None), True
 
     def undo(self, imported: Import, by: Actor, *, is_dry_run: bool) -> Job:
         """Put the undoing in line; corrections go with their import."""
@@ -204,6 +205,10 @@ class ImportService:
         for view in dataset_of(imported.dataset).views:
             self.views.changed(view)
         self.audit.note(None, "import.undone", "import", imported.id)
+
+    def _loaded_before(self, imported: Import, *, is_wanted: bool) -> Import | None:
+        """The same file in the same way, loaded or about to be, unless it is wanted once more."""
+        return None if is_wanted else self.imports.find_same(imported.fingerprint, imported.owner_id)
 
     def _enqueue(self, imported: Import, by: Actor) -> None:
         job = self.jobs.enqueue(KIND, {"import_id": str(imported.id)}, owner_id=imported.owner_id)

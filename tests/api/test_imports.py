@@ -135,6 +135,17 @@ class TestStepByStep:
             "/problems/import-not-in-this-state"
         )
 
+    def test_of_two_drafts_of_one_file_one_is_loaded(self, clerk: Caller) -> None:
+        first, second = (
+            sent(clerk, f"{IMPORTS}?draft=true", 201, data=form(mapping=MAPPING)) for _ in range(2)
+        )
+        finished(clerk, sent(clerk, f"{IMPORTS}/{first['id']}/commit"))
+        again = sent(clerk, f"{IMPORTS}/{second['id']}/commit", 200)
+        assert (again["id"], again["duplicate_of"]) == (first["id"], first["id"])
+        assert finished(clerk, sent(clerk, f"{IMPORTS}/{second['id']}/validate"))["state"] == "validated"
+        forced = finished(clerk, sent(clerk, f"{IMPORTS}/{second['id']}/commit?force=true"))
+        assert (forced["id"], forced["state"], forced["unchanged"]) == (second["id"], "done", 1)
+
 
 class TestRejects:
     def test_they_come_with_line_column_code_value_and_the_whole_row(self, clerk: Caller) -> None:

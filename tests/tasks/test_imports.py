@@ -228,6 +228,45 @@ class TestFailure:
         assert min(row[4] for row in visits()) == datetime(2021, 4, 3)
 
 
+class TestWhatIsThereAlready:
+    def test_the_record_and_its_import_are_named(self, imports: Imports) -> None:
+        first = imports.load("atendimentos", VISITS)
+        again = imports.load("atendimentos", VISITS.replace("Norte", "Leste"))
+        assert counts(again) == {"rows_read": 3, "duplicate": 3}
+        ids = dict(table("SELECT external_id, id FROM atendimento"))
+        assert [row.faults[0].detail for row in imports.rejects(again)] == [
+            f"It is record {ids[key]} of import {first.id}." for key in ("1", "2", "3")
+        ]
+
+    def test_whose_address_it_is_is_told(self, imports: Imports) -> None:
+        imports.load("clients", CLIENTS)
+        later = imports.load("clients", CLIENTS.splitlines()[0] + "\nc3,Eva,ANA@example.org,2000-01-01,,\n")
+        (fault,) = imports.rejects(later)[0].faults
+        assert (fault.code, fault.detail) == ("email_taken", "It is that of «c1».")
+
+
+MANY = 3_000
+
+
+def chain(addresses: list[int]) -> str:
+    """Clients c0, c1, … with these addresses."""
+    rows = (f"c{n},N,a{address}@x.pt,1980-01-01,,\n" for n, address in enumerate(addresses))
+    return CLIENTS.splitlines()[0] + "\n" + "".join(rows)
+
+
+class TestAddressesOfMany:
+    def test_each_takes_that_of_the_next_and_the_last_that_of_the_first(self, imports: Imports) -> None:
+        imports.load("clients", chain(list(range(MANY))))
+        ring = imports.load("clients", chain([(n + 1) % MANY for n in range(MANY)]))
+        assert counts(ring) == {"rows_read": MANY, "updated": MANY}
+
+    def test_if_the_last_one_may_not_nobody_may(self, imports: Imports) -> None:
+        imports.load("clients", chain(list(range(MANY + 1))))
+        stuck = imports.load("clients", chain([n + 1 for n in range(MANY)]))
+        assert counts(stuck) == {"rows_read": MANY, "rejected": MANY}
+        assert {fault.code for row in imports.rejects(stuck) for fault in row.faults} == {"email_taken"}
+
+
 class TestDryRun:
     def test_it_tells_the_same_and_keeps_nothing(self, imports: Imports) -> None:
         imports.load("clients", CLIENTS)

@@ -74,9 +74,12 @@ class ImportFormSchema(ImportStartSchema):
     file = Upload(metadata={"description": "The file itself, in place of `file_id`."})
 
 
-class ImportStartQuery(Schema):
-    draft = fields.Boolean(load_default=False, metadata={"description": "Only look, and propose a mapping."})
+class CommitQuery(Schema):
     force = fields.Boolean(load_default=False, metadata={"description": "Load the same file once more."})
+
+
+class ImportStartQuery(CommitQuery):
+    draft = fields.Boolean(load_default=False, metadata={"description": "Only look, and propose a mapping."})
 
 
 class UndoQuery(Schema):

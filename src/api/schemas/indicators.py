@@ -23,9 +23,11 @@ class ProductivityQuery(Schema):
 
 
 class AngelRowSchema(Schema):
-    angel = fields.String(required=True)
-    total_deliveries = fields.Integer(required=True, metadata={"description": "Attended ones."})
-    on_time_deliveries = fields.Integer(required=True)
+    angel = fields.String(required=True, attribute="name")
+    total_deliveries = fields.Integer(
+        required=True, attribute="attended", metadata={"description": "Attended ones."}
+    )
+    on_time_deliveries = fields.Integer(required=True, attribute="on_time")
     on_time_percentage = fields.Float(required=True)
 
 
@@ -35,9 +37,9 @@ class AngelProductivitySchema(Schema):
 
 
 class PoloRowSchema(Schema):
-    polo = fields.String(required=True)
-    weekday = fields.String(required=True, validate=validate.OneOf(WEEKDAYS))
-    total_deliveries = fields.Integer(required=True)
+    polo = fields.String(required=True, attribute="name")
+    weekday = fields.String(required=True, attribute="shown_period", validate=validate.OneOf(WEEKDAYS))
+    total_deliveries = fields.Integer(required=True, attribute="attended")
 
 
 class PoloProductivitySchema(Schema):
@@ -103,3 +105,7 @@ class IndicatorSchema(Schema):
     from_ = fields.Date(required=True, allow_none=True, data_key="from")
     to = fields.Date(required=True, allow_none=True)
     data = fields.List(fields.Nested(IndicatorRowSchema), required=True)
+
+
+ANGEL_ROWS = AngelRowSchema(many=True)
+POLO_ROWS = PoloRowSchema(many=True)

@@ -1,0 +1,46 @@
+"""In whose name commands write, and whether anybody is there to do their jobs."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+
+from src.cli.output import fail
+from src.domain.paging import PageQuery
+from src.domain.roles import Role
+from src.models import Account
+from src.wiring import services
+
+Found = TypeVar("Found")
+LOOK_EVERY = 0.3
+as_option = click.option("--as", "login_name", help="In whose name; left out, the first administrator's.")
+
+
+def account_of(login_name: str | None) -> Account:
+    """The account of this name; without one, the first administrator."""
+    with services() as s:
+        if login_name is not None:
+            account = s.account_rows.find_by_login_name(login_name)
+            if account is None:
+                raise s.account_rows.missing(login_name)
+            return account
+        query = PageQuery("id", per_page=1)
+        admins = s.account_rows.search(query, role=Role.ADMIN, is_disabled=False).rows
+    if not admins:
+        fail("There is no administrator: name an account with --as.")
+    return admins[0]
+
+
+def need_worker() -> None:
+    """Nobody should wait for a job that nobody does."""
+    with services() as s:
+        if not s.process_rows.alive("worker"):
+            fail("No worker is running: start one («make run» and «make up» do), and try again.")
+
+
+def awaited(look: Callable[[], Found | None]) -> Found:
+    """Look again and again until something is found."""
+    while (found := look()) is None:
+        time.sleep(LOOK_EVERY)
+    return found
