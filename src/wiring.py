@@ -13,6 +13,7 @@ from src.database import Database
 from src.integrations.storage import Storage
 from src.queue import HintQueue
 from src.repositories.accounts import AccountRepository
+from src.repositories.alert_rules import AlertRuleRepository, AlertRuleVersionRepository
 from src.repositories.atendimentos import AngelRepository, AtendimentoRepository, PoloRepository
 from src.repositories.audit import AuditRepository
 from src.repositories.clients import ClientRepository
@@ -26,6 +27,7 @@ from src.repositories.processes import ProcessRepository
 from src.repositories.transactions import TransactionRepository
 from src.repositories.views import ViewRefreshRepository
 from src.services.accounts import AccountService
+from src.services.alert_rules import AlertRuleService
 from src.services.api_keys import ApiKeyService
 from src.services.atendimentos import AtendimentoService
 from src.services.audit import AuditTrail
@@ -149,6 +151,18 @@ class Services:
     @cached_property
     def polo_rows(self) -> PoloRepository:
         return PoloRepository(self.session)
+
+    @cached_property
+    def alert_rules(self) -> AlertRuleService:
+        return AlertRuleService(self.session)
+
+    @cached_property
+    def alert_rule_rows(self) -> AlertRuleRepository:
+        return AlertRuleRepository(self.session)
+
+    @cached_property
+    def alert_rule_versions(self) -> AlertRuleVersionRepository:
+        return AlertRuleVersionRepository(self.session)
 
     @cached_property
     def housekeeping(self) -> HousekeepingService:

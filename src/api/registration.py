@@ -4,6 +4,7 @@ from flask import Flask
 
 from src.api import (
     accounts,
+    alert_rules,
     api_keys,
     atendimentos,
     audit,
@@ -46,6 +47,7 @@ RESOURCES = (
     clients,
     transactions,
     views,
+    alert_rules,
     etl,
     jobs,
     audit,

@@ -20,6 +20,8 @@ class Role(StrEnum):
 
 
 SCOPES = (
+    "alert-rules:read",
+    "alert-rules:write",
     "atendimentos:read",
     "atendimentos:write",
     "clients:read",

@@ -13,6 +13,7 @@ from src.domain.paging import Page, PageQuery
 from src.models import AlertRule, AlertRuleRevision, AlertRuleVersion
 from src.repositories.base import Repository
 
+GREATEST_VERSION = 2**31 - 1
 # One statement, one snapshot: a revision never comes with the rules of another.
 ASKED = text("""
     SELECT c.revision, r.id, r.version, r.code, v.asked_on, v.kind, v.parameters,
@@ -83,7 +84,8 @@ class AlertRuleRepository(Repository[AlertRule]):
         self.session.flush()
 
     def get_version(self, rule_id: UUID, version: int) -> AlertRuleVersion:
-        found = self.session.get(AlertRuleVersion, (rule_id, version))
+        is_number = 0 < version <= GREATEST_VERSION
+        found = self.session.get(AlertRuleVersion, (rule_id, version)) if is_number else None
         if found is None:
             raise AlertRuleVersionNotFound
         return found

@@ -24,7 +24,7 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "key_id": lambda caller: an_api_key(caller)["id"],
 }
 # What belongs to nobody, and is there for everyone whose role is high enough.
-SHARED = frozenset(("atendimento_id", "client_id", "view"))
+SHARED = frozenset(("alert_rule_id", "atendimento_id", "client_id", "version", "view"))
 # Answers of those who may, when the thing is not in the state for it, or the request has no body.
 ADDRESSED = frozenset(("not-profiled", "job-not-retryable", "import-not-in-this-state", "no-file"))
 # What only administrators can address: the role protects it.
