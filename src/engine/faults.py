@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import ParquetWriter
 
-from src.engine.plans import TooManyRejects
 from src.engine.utf8 import Places
 
 SCHEMA = pa.schema(
@@ -59,8 +58,12 @@ class FaultFile:
         with self._writer:
             self._flush()
 
+    @property
+    def are_too_many(self) -> bool:
+        return self.most_rejects is not None and self.rejected > self.most_rejects
+
     def add(self, lines: Places, found: Sequence[Found]) -> None:
-        """The faults of one batch, whose rows have these lines; too many of them end the work."""
+        """The faults of one batch, whose rows have these lines."""
         if not found:
             return
         batch = pa.concat_batches([_batch(lines, group) for group in found])
@@ -71,10 +74,6 @@ class FaultFile:
         for group in found:
             self.summary[group.column][group.code] += len(group.rows)
         self.rejected += len(np.unique(np.concatenate([group.rows for group in found])))
-        if self.most_rejects is not None and self.rejected > self.most_rejects:
-            raise TooManyRejects(
-                f"More than {self.most_rejects} rows were rejected. Mend the file, or allow more of them."
-            )
 
     def _flush(self) -> None:
         if self._pending:

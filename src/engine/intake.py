@@ -22,7 +22,7 @@ THREADS = 1
 def read_load(
     arguments: Mapping[str, Any], folder: Path, sandbox: Sandbox, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Read the file once, and tell what came of it."""
+    """Read the file once, or until too much is wrong with it, and tell what came of it."""
     pa.set_cpu_count(THREADS)
     plan, limits = LoadPlan.from_json(arguments["plan"]), ReadLimits.from_json(arguments["limits"])
     source = open_source(
@@ -42,10 +42,13 @@ def read_load(
         for batch in source.batches(marks_of(plan)):
             read += len(batch.lines)
             good += _pass_on(plan, batch, faults, stream)
+            if faults.are_too_many:
+                break
     return Loaded(
         rows_read=read,
         rows_good=good,
         rows_rejected=faults.rejected,
+        is_whole=not faults.are_too_many,
         encoding=source.encoding,
         is_recoded=source.encoding == "cp1252" and not plan.is_encoding_given,
         summary={column: dict(codes) for column, codes in faults.summary.items()},

@@ -13,7 +13,6 @@ from src.engine.plans import (
     LoadPlan,
     MappedColumn,
     Settled,
-    TooManyRejects,
     staging_types,
 )
 from src.engine.sandbox import ignore_progress, never, run_in_child
@@ -25,7 +24,6 @@ __all__ = [
     "Loaded",
     "MappedColumn",
     "Settled",
-    "TooManyRejects",
     "collect_rows",
     "load",
     "settle",
@@ -53,7 +51,7 @@ def load(
 ) -> Loaded:
     """Give `on_block` a COPY stream of the good rows, and write what is wrong with the others to `faults`.
 
-    `TooManyRejects` comes once more than `most_rejects` rows are refused, `Stopped` if the caller says so.
+    Reading ends early once more than `most_rejects` rows are refused; `Stopped` comes if the caller says so.
     """
     arguments = {
         "path": str(path.resolve()),

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from src.domain.datasets import Field, FieldType, SignRule
-from src.domain.errors import Invalid
 from src.engine.values import DateOrder, Detected
 
 SQL_TYPES: Mapping[FieldType, str] = {
@@ -17,11 +16,6 @@ SQL_TYPES: Mapping[FieldType, str] = {
     "date": "date",
     "datetime": "timestamp",
 }
-
-
-class TooManyRejects(Invalid):
-    slug = "too-many-rejects"
-    title = "More rows were rejected than is allowed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +89,7 @@ class Loaded:
     rows_read: int
     rows_good: int
     rows_rejected: int
+    is_whole: bool  # whether the file was read to its end
     encoding: str | None
     is_recoded: bool  # the file was taken for UTF-8, but most of its rows are CP1252
     summary: dict[str, dict[str, int]]

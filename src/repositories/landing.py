@@ -1,97 +1,97 @@
-"""Staged rows into their table, and out of it again: one statement each, so that all counts are exact."""
+"""Staged rows into their table: one statement for all of them, so that all counts are exact."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
 
+from src.repositories.made_names import foreign_keys_silenced
 from src.repositories.staging import Staging
 
-MAY_SILENCE = text("SELECT has_parameter_privilege('session_replication_role', 'SET')")
+MATCHED = "CREATE TEMP TABLE matched (line bigint, row_id bigint) ON COMMIT DROP"
+
+
+class Landed(NamedTuple):
+    """How many rows were made, changed, and equal already."""
+
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+
+    def plus(self, other: "Landed") -> "Landed":
+        return Landed(self.inserted + other.inserted, self.updated + other.updated)
 
 
 class Landing:
     """Writes what is staged, in the name of an import."""
 
-    def __init__(self, session: Session, staging: Staging, import_id: UUID) -> None:
+    def __init__(self, session: Session, staging: Staging, import_id: UUID, *, is_upsert: bool) -> None:
         self.session = session
         self.staging = staging
         self.target = staging.target
         self.import_id = import_id
+        self.is_upsert = is_upsert
 
-    def insert(self) -> int:
-        """Insert all staged rows. One that the database refuses is found by halving, and becomes a fault."""
+    def run(self) -> Landed:
+        """Write all staged rows. One that the database refuses is found by halving, and becomes a fault.
+
+        Making and changing are one statement, so that its triggers, and the lock that they take and that
+        everybody else waits for, come at the very end of it.
+        """
         low, high = self.session.execute(text("SELECT min(line), max(line) FROM staging")).one()
         if low is None:
-            return 0
-        with self._foreign_keys_checked():
-            return self._insert(low, high)
+            return Landed()
+        if self.is_upsert:
+            self._hold_matches()
+        with self._foreign_keys():
+            landed = self._write(low, high)
+        if not self.is_upsert:
+            return landed
+        there = self.session.scalars(text("SELECT count(*) FROM matched JOIN staging USING (line)")).one()
+        return landed._replace(unchanged=int(there) - landed.updated)
 
-    def update(self) -> tuple[int, int]:
-        """Change rows that are there to what is staged, keeping what they were; and take them off the stage.
+    def _foreign_keys(self) -> AbstractContextManager[None]:
+        """They are checked: all that rows point to is locked. Where they point to nothing, there is no
+        reason to silence what else is checked by triggers, such as constraints that are deferrable."""
+        return foreign_keys_silenced(self.session) if self.staging.references else nullcontext()
 
-        Answers how many changed, and how many were equal.
-        """
-        table, matches = self.target.dataset.table, self._matches
+    def _hold_matches(self) -> None:
+        """Lock the rows that are there, in the order of their ids, and note them."""
+        dataset = self.target.dataset
+        same = f't.{dataset.key_column} = s."{self.staging.key}" AND {self.target.is_present}'
+        self.session.execute(text(MATCHED))
         self._run(
-            f"SELECT count(*) FROM (SELECT FROM {matches} ORDER BY t.id FOR NO KEY UPDATE OF t) AS held"
+            f"""INSERT INTO matched SELECT s.line, t.id FROM staging s JOIN {dataset.table} t ON {same}
+                ORDER BY t.id FOR NO KEY UPDATE OF t"""
         )
-        matched = self._run(f"CREATE TEMP TABLE matched ON COMMIT DROP AS SELECT s.line FROM {matches}")
-        pairs = self._pairs()
-        here = ", ".join(f"t.{column}" for column, _ in pairs)
-        there = ", ".join(value for _, value in pairs)
-        differs = f"({here}) IS DISTINCT FROM ({there})"
-        if "deleted_at" in self.target.on_update:
-            differs = f"({differs} OR t.deleted_at IS NOT NULL)"
-        self._run(
-            f"""INSERT INTO import_change (import_id, row_id, version, before)
-                SELECT :import_id, t.id, t.version + 1, to_jsonb(t) FROM {matches} WHERE {differs}
-                ON CONFLICT (import_id, row_id) DO UPDATE SET version = excluded.version"""
-        )
-        sets = [f"{column} = {value}" for column, value in pairs if column != self.target.dataset.key_column]
-        sets += ["version = t.version + 1", "updated_at = now()", self.target.on_update]
-        changed = self._run(
-            f"UPDATE {table} t SET {', '.join(filter(None, sets))} FROM staging s "
-            f"WHERE {self._same} AND {differs}"
-        )
-        self._run("DELETE FROM staging USING matched WHERE matched.line = staging.line")
-        return changed, matched - changed
+        self.session.execute(text("ANALYZE matched"))
 
-    @property
-    def _same(self) -> str:
-        key = f't.{self.target.dataset.key_column} = s."{self.staging.key}"'
-        return f"{key} AND {self.target.is_present}"
-
-    @property
-    def _matches(self) -> str:
-        return f"staging s JOIN {self.target.dataset.table} t ON {self._same}"
-
-    def _pairs(self) -> list[tuple[str, str]]:
-        """Each mapped column with its value in a staged row; ids are looked up by name."""
-        pairs = []
-        for field in self.staging.fields:
-            value = self.target.value(field)
-            if field.reference:
-                reference = field.reference
-                value = f'(SELECT id FROM {reference.table} WHERE {reference.column} = s."{field.name}")'
-            pairs.append((self.target.column(field), value))
-        return pairs
-
-    def _insert(self, low: int, high: int) -> int:
+    def _write(self, low: int, high: int) -> Landed:
         try:
             with self.session.begin_nested():
-                return self._run(self._insertion(), low=low, high=high)
+                return self._written(low, high)
         except (IntegrityError, DataError) as error:
             if low == high:
                 self._note(low, error)
-                return 0
+                return Landed()
         middle = (low + high) // 2
-        return self._insert(low, middle) + self._insert(middle + 1, high)
+        return self._write(low, middle).plus(self._write(middle + 1, high))
 
-    def _insertion(self) -> str:
+    def _written(self, low: int, high: int) -> Landed:
+        if not self.is_upsert:
+            return Landed(self._run(self._insertion(), low=low, high=high))
+        statement = f"""WITH kept AS ({self._keeping()} RETURNING row_id), changed AS ({self._changing()}),
+            made AS ({self._insertion("AND NOT EXISTS (SELECT FROM matched m WHERE m.line = s.line)")}
+                RETURNING id)
+            SELECT (SELECT count(*) FROM made), (SELECT count(*) FROM kept)"""
+        bound = {"import_id": self.import_id, "low": low, "high": high}
+        inserted, updated = self.session.execute(text(statement), bound).one()
+        return Landed(int(inserted), int(updated))
+
+    def _insertion(self, condition: str = "") -> str:
         columns, values, joins = [], [], []
         for number, field in enumerate(self.staging.fields):
             columns.append(self.target.column(field))
@@ -105,7 +105,40 @@ class Landing:
         by = f's."{order}"' if order in self.staging.types else "s.line"
         return f"""INSERT INTO {self.target.dataset.table} ({", ".join(columns)}, import_id)
             SELECT {", ".join(values)}, :import_id FROM staging s {" ".join(joins)}
-            WHERE s.line BETWEEN :low AND :high ORDER BY {by}"""
+            WHERE s.line BETWEEN :low AND :high {condition} ORDER BY {by}"""
+
+    def _keeping(self) -> str:
+        """Of rows that will change, what they were."""
+        return f"""INSERT INTO import_change (import_id, row_id, version, before)
+            SELECT :import_id, t.id, t.version + 1, to_jsonb(t)
+            FROM {self.target.dataset.table} t, matched m, staging s WHERE {self._differs()}
+            ON CONFLICT (import_id, row_id) DO UPDATE SET version = excluded.version"""
+
+    def _changing(self) -> str:
+        key = self.target.dataset.key_column
+        sets = [f"{column} = {value}" for column, value in self._pairs() if column != key]
+        sets += ["version = t.version + 1", "updated_at = now()", self.target.on_update]
+        return f"""UPDATE {self.target.dataset.table} t SET {", ".join(filter(None, sets))}
+            FROM matched m, staging s WHERE {self._differs()}"""
+
+    def _differs(self) -> str:
+        here = ", ".join(f"t.{column}" for column, _ in self._pairs())
+        there = ", ".join(value for _, value in self._pairs())
+        differs = f"({here}) IS DISTINCT FROM ({there})"
+        if "deleted_at" in self.target.on_update:
+            differs = f"({differs} OR t.deleted_at IS NOT NULL)"
+        return f"t.id = m.row_id AND s.line = m.line AND s.line BETWEEN :low AND :high AND {differs}"
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """Each mapped column with its value in a staged row; ids are looked up by name."""
+        pairs = []
+        for field in self.staging.fields:
+            value = self.target.value(field)
+            if field.reference:
+                reference = field.reference
+                value = f'(SELECT id FROM {reference.table} WHERE {reference.column} = s."{field.name}")'
+            pairs.append((self.target.column(field), value))
+        return pairs
 
     def _note(self, line: int, error: IntegrityError | DataError) -> None:
         """A key that another writer was quicker with is a duplicate; everything else is refused."""
@@ -117,19 +150,6 @@ class Landing:
             self.staging.note_fault(line, "refused", f"It breaks {constraint}.")
         elif not self.staging.reject_present(line):
             self.staging.note_fault(line, "already_there", "")
-
-    @contextmanager
-    def _foreign_keys_checked(self) -> Iterator[None]:
-        """Check them once for all rows instead of row by row, where the role may silence their triggers.
-
-        Not where nothing is referred to: triggers also check constraints that are deferrable.
-        """
-        is_silent = bool(self.staging.references) and self.session.scalars(MAY_SILENCE).one()
-        if is_silent:
-            self.session.execute(text("SET LOCAL session_replication_role = replica"))
-        yield
-        if is_silent:
-            self.session.execute(text("SET LOCAL session_replication_role = origin"))
 
     def _run(self, statement: str, **values: int) -> int:
         bound = {"import_id": self.import_id, **values}

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -113,18 +112,19 @@ class Staging:
                 self._drop_faulty()
             self.session.execute(text("DROP TABLE wish"))
 
-    def missing_names(self) -> dict[Reference, list[str]]:
-        """What rows name that is not there yet, sorted, so that two imports make it in the same order."""
-        found = {}
+    def missing_names(self) -> Iterator[tuple[Reference, Sequence[str]]]:
+        """What rows name that is not there yet, some at a time, however many there are.
+
+        Sorted, so that two imports make it in the same order.
+        """
         for field, reference in self.references:
             statement = text(
                 f"""SELECT DISTINCT s."{field.name}" FROM staging s LEFT JOIN {reference.table} r
                     ON r.{reference.column} = s."{field.name}" WHERE r.id IS NULL ORDER BY 1"""
             )
-            names = list(self.session.scalars(statement))
-            if names:
-                found[reference] = names
-        return found
+            found = self.session.scalars(statement.execution_options(yield_per=NAMES_AT_A_TIME))
+            for names in found.partitions():
+                yield reference, names
 
     def lock_references(self) -> bool:
         """Hold what the rows point to, as foreign keys would, in one go; False if something is gone."""
@@ -194,16 +194,3 @@ class Staging:
 
     def _drop_faulty(self) -> None:
         self.session.execute(text("DELETE FROM staging USING fault WHERE fault.line = staging.line"))
-
-
-def make_names(session: Session, reference: Reference, names: Sequence[str], import_id: UUID) -> None:
-    """Make what rows name, noting which import it was for; what others made meanwhile is as good."""
-    statement = text(
-        f"""INSERT INTO {reference.table} ({reference.column}, import_id)
-            SELECT name, :import_id FROM unnest(CAST(:names AS text[])) AS name
-            ON CONFLICT ({reference.column}) DO NOTHING"""
-    )
-    for start in range(0, len(names), NAMES_AT_A_TIME):
-        session.execute(
-            statement, {"names": list(names[start : start + NAMES_AT_A_TIME]), "import_id": import_id}
-        )

@@ -1,9 +1,8 @@
 """Where the rows of a dataset go: what SQL has to know of the table beside the dataset's declaration."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Dataset, Field, Reference
+from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Dataset, Field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,18 +47,5 @@ TARGETS: dict[str, Target] = {
 
 def made_on_the_way() -> list[str]:
     """The tables whose rows imports make because other rows name them."""
-    return sorted({reference.table for _, reference in _references() if reference.is_made})
-
-
-def unused(table: str) -> str:
-    """A condition on the row `t` of a table: that no row of a dataset points to it."""
-    users = sorted({(user, reference.key) for user, reference in _references() if reference.table == table})
-    conditions = (f"NOT EXISTS (SELECT FROM {user} u WHERE u.{column} = t.id)" for user, column in users)
-    return " AND ".join(("true", *conditions))
-
-
-def _references() -> Iterator[tuple[str, Reference]]:
-    for target in TARGETS.values():
-        for field in target.dataset.fields:
-            if field.reference:
-                yield target.dataset.table, field.reference
+    references = (field.reference for target in TARGETS.values() for field in target.dataset.fields)
+    return sorted({reference.table for reference in references if reference and reference.is_made})

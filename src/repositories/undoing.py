@@ -1,7 +1,6 @@
 """An import taken back: its rows go, rows it changed are as before, what was changed since is kept."""
 
 from dataclasses import dataclass, field
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -9,7 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from src.domain.errors import Conflict
-from src.repositories.targets import Target, made_on_the_way, unused
+from src.repositories.made_names import hold_names, remove_held_names, unused
+from src.repositories.targets import Target
 
 KEPT_SHOWN = 100
 SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 0", "SET LOCAL work_mem = '128MB'")
@@ -42,6 +42,7 @@ class Undoing:
             self.session.execute(text(setting))
         undone = Undone()
         self._hold_changed()
+        hold_names(self.session, self.values["import_id"])
         if self.target.has_versions:
             undone.kept, undone.kept_rows = self._changed_since()
         undone.removed = self._remove()
@@ -51,7 +52,7 @@ class Undoing:
         undone.kept += still_there
         undone.kept_rows = [*shown, *undone.kept_rows][:KEPT_SHOWN]
         self.session.execute(text("DELETE FROM import_change WHERE import_id = :import_id"), self.values)
-        undone.names_removed = remove_unused_names(self.session, self.values["import_id"])
+        undone.names_removed = remove_held_names(self.session)
         return undone
 
     @property
@@ -77,7 +78,7 @@ class Undoing:
                 "(t.version = 1 OR EXISTS (SELECT FROM import_change c WHERE c.import_id = :import_id "
                 "AND c.row_id = t.id AND c.version = t.version))"
             )
-        conditions.append(unused(self._table))
+        conditions.append(unused(self.session, self._table))
         return self._count(f"DELETE FROM {self._table} t WHERE {' AND '.join(conditions)}")
 
     def _restore_all(self) -> int:
@@ -125,28 +126,3 @@ class Undoing:
 
     def _count(self, statement: str) -> int:
         return int(self.session.execute(text(statement), self.values).rowcount)  # type: ignore[attr-defined]  # a result
-
-
-def makers_in_vain(session: Session) -> list[UUID]:
-    """Imports that made names ahead, and then came to nothing."""
-    made = " UNION ".join(f"SELECT import_id FROM {table}" for table in made_on_the_way())
-    statement = text(
-        f"""SELECT i.id FROM ({made}) AS made JOIN import i ON i.id = made.import_id
-            LEFT JOIN job ON job.id = i.job_id
-            WHERE i.committed_at IS NULL AND coalesce(job.state, '') NOT IN ('queued', 'running')"""
-    )
-    return list(session.scalars(statement))
-
-
-def remove_unused_names(session: Session, import_id: UUID) -> dict[str, int]:
-    """Angels, polos and clients that were made on an import's way and that nothing uses; how many of each."""
-    removed: dict[str, int] = {}
-    for table in made_on_the_way():
-        untouched = "AND t.version = 1" if table == "client" else ""
-        result: Any = session.execute(
-            text(f"DELETE FROM {table} t WHERE t.import_id = :import_id {untouched} AND {unused(table)}"),
-            {"import_id": import_id},
-        )
-        if result.rowcount:
-            removed[table] = result.rowcount
-    return removed

@@ -17,7 +17,7 @@ from src.integrations.storage import Storage, StoredKey
 from src.models import File
 from src.repositories.files import FileRepository
 from src.repositories.job_leases import JobLeaseRepository
-from src.repositories.undoing import makers_in_vain, remove_unused_names
+from src.repositories.made_names import makers_in_vain, remove_unused_names
 from src.services.files import FileService
 from src.services.scratch import sweep_scratch
 

@@ -19,7 +19,8 @@ from src.engine.rejects import write_faults
 from src.engine.values import Detected, OnProgress, ReadLimits, ShouldStop
 from src.models import Import
 from src.repositories.landing import Landing
-from src.repositories.staging import Staging, make_names
+from src.repositories.made_names import make_names
+from src.repositories.staging import Staging
 from src.repositories.targets import TARGETS
 from src.services.imports import rows_belong_to
 
@@ -67,6 +68,11 @@ class Counts:
     duplicate: int = 0
     rejected: int = 0
 
+    @property
+    def refused(self) -> int:
+        """Rows that were not loaded."""
+        return self.duplicate + self.rejected
+
     def check(self) -> None:
         parts = self.inserted + self.updated + self.unchanged + self.duplicate + self.rejected
         if parts != self.rows_read:
@@ -77,18 +83,34 @@ class Counts:
 class Loading:
     """What came of it: the counts, why it failed if it did, and where its time went."""
 
+    staging: Staging
+    loaded: Loaded
+    found: Path  # where the faults go that the database found
     counts: Counts = field(default_factory=Counts)
     error: DomainError | None = None
     summary: dict[str, dict[str, int]] = field(default_factory=dict)
-    encoding: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def note_faults(self, imported: Import) -> None:
+        """Count and write down what is known to be wrong, and give up if that is too much."""
+        self.summary = {column: dict(codes) for column, codes in self.loaded.summary.items()}
+        found = self.staging.faults()
+        for column, code, count in found:
+            self.summary.setdefault(column, {})[code] = count
+        counts = self.counts
+        counts.rows_read = self.loaded.rows_read
+        counts.duplicate = sum(count for _, code, count in found if code in DUPLICATES)
+        others = sum(count for _, code, count in found if code not in DUPLICATES)
+        counts.rejected = self.loaded.rows_rejected + others
+        write_faults(self.found, self.staging.fault_rows())
+        self.error = over_budget(imported, counts)
 
     @property
     def report(self) -> dict[str, Any]:
         total = sum(self.seconds.values())
         return {
             "summary": self.summary,
-            "encoding": self.encoding,
+            "encoding": self.loaded.encoding,
             "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
             "rows_per_second": round(self.counts.rows_read / total) if total else None,
         }
@@ -156,39 +178,60 @@ class LoadingService:
         self.session = session
         self.database = database  # names that rows point to are committed ahead, so that nobody waits
 
-    def load(self, imported: Import, plan: LoadPlan, source: Source) -> Loading:
-        """Load, or with a dry run do the same and keep nothing. A failure keeps nothing either."""
-        dataset = DATASETS[imported.dataset]
-        loading = Loading()
+    def stage(self, imported: Import, plan: LoadPlan, source: Source) -> Loading:
+        """Read the file and check its rows. The names they need are made, and no record is written yet."""
         types = dict(zip((column.field.name for column in plan.columns), staging_types(plan), strict=True))
-        staging = Staging(self.session, TARGETS[dataset.name], types=types, headers=imported.mapping)
-        with _Timed(loading, "read"), staging.receive() as write:
-            loaded = self._read(plan, source, write)
-        loading.encoding, loading.summary = loaded.encoding, loaded.summary
-        counts = loading.counts
-        counts.rows_read, counts.rejected = loaded.rows_read, loaded.rows_rejected
+        staging = Staging(self.session, TARGETS[imported.dataset], types=types, headers=imported.mapping)
+        began = time.monotonic()
+        with staging.receive() as write:
+            loaded = self._read(imported, plan, source, write)
+        loading = Loading(staging=staging, loaded=loaded, found=source.found)
+        loading.seconds["read"] = time.monotonic() - began
         if staging.count() != loaded.rows_good:
             raise RuntimeError(f"{loaded.rows_good} good rows were sent, {staging.count()} came")
         with _Timed(loading, "check"):
-            self._check(staging, cast("Mode", imported.mode))
-        self._count_faults(loading, staging, loaded)
-        loading.error = over_budget(imported, counts)
-        if loading.error is None:
-            with _Timed(loading, "write"):
-                self._write(imported, staging, loading, loaded, source)
-            if loading.error is None:
-                counts.check()
-        else:
-            write_faults(source.found, staging.fault_rows())
+            if loaded.is_whole:
+                self._check(staging, cast("Mode", imported.mode))
+            loading.note_faults(imported)
+            if loading.error is None and not imported.is_dry_run:
+                self._make_names_ahead(imported, staging)
         return loading
 
-    def _read(self, plan: LoadPlan, source: Source, write: Callable[[bytes], None]) -> Loaded:
+    def land(self, imported: Import, loading: Loading) -> bool:
+        """Write the rows, or with a dry run do the same and keep nothing; a failure keeps nothing either.
+
+        What it locks, others wait for until the end of the job: call it last. Answers whether the database
+        refused rows that were thought to be good.
+        """
+        counts, refused_before = loading.counts, loading.counts.refused
+        with _Timed(loading, "write"), suppress(_GivenUp), self.session.begin_nested():
+            if imported.is_dry_run:
+                for reference, names in loading.staging.missing_names():
+                    make_names(self.session, reference, names, imported.id)
+            if not loading.staging.lock_references():
+                raise NamesGone("The import is tried again.")
+            is_upsert = imported.mode == "upsert"
+            landing = Landing(self.session, loading.staging, rows_belong_to(imported), is_upsert=is_upsert)
+            counts.inserted, counts.updated, counts.unchanged = landing.run()
+            loading.note_faults(imported)  # the database may have refused some more
+            if loading.error:
+                counts.inserted = counts.updated = counts.unchanged = 0
+            if imported.is_dry_run or loading.error:
+                raise _GivenUp
+        if loading.error is None:
+            counts.check()
+        return counts.refused > refused_before
+
+    def _read(
+        self, imported: Import, plan: LoadPlan, source: Source, write: Callable[[bytes], None]
+    ) -> Loaded:
         return load(
             source.path,
             plan,
             work_dir=source.folder,
             faults=source.faults,
             on_block=write,
+            most_rejects=most_rejects(imported),
             on_progress=source.on_progress,
             should_stop=source.should_stop,
             limits=source.limits,
@@ -201,43 +244,17 @@ class LoadingService:
             staging.reject_present()
         staging.reject_taken(mode)
 
-    def _write(
-        self, imported: Import, staging: Staging, loading: Loading, loaded: Loaded, source: Source
-    ) -> None:
-        """In a savepoint, which a dry run gives up."""
-        counts, belongs_to = loading.counts, rows_belong_to(imported)
-        with suppress(_GivenUp), self.session.begin_nested():
-            self._make_names(imported, staging)
-            if not staging.lock_references():
-                raise NamesGone("The import is tried again.")
-            landing = Landing(self.session, staging, belongs_to)
-            if imported.mode == "upsert":
-                counts.updated, counts.unchanged = landing.update()
-            counts.inserted = landing.insert()
-            self._count_faults(loading, staging, loaded)
-            write_faults(source.found, staging.fault_rows())
-            loading.error = over_budget(imported, counts)  # the database may have refused some more
-            if loading.error:
-                counts.inserted = counts.updated = counts.unchanged = 0
-            if imported.is_dry_run or loading.error:
-                raise _GivenUp
+    def _make_names_ahead(self, imported: Import, staging: Staging) -> None:
+        for reference, names in staging.missing_names():
+            with self.database.unit_of_work() as ahead:
+                make_names(ahead, reference, names, rows_belong_to(imported))
 
-    def _make_names(self, imported: Import, staging: Staging) -> None:
-        for reference, names in staging.missing_names().items():
-            if imported.is_dry_run:
-                make_names(self.session, reference, names, imported.id)
-            else:
-                with self.database.unit_of_work() as ahead:
-                    make_names(ahead, reference, names, rows_belong_to(imported))
 
-    def _count_faults(self, loading: Loading, staging: Staging, loaded: Loaded) -> None:
-        loading.summary = {column: dict(codes) for column, codes in loaded.summary.items()}
-        found = staging.faults()
-        for column, code, count in found:
-            loading.summary.setdefault(column, {})[code] = count
-        loading.counts.duplicate = sum(count for _, code, count in found if code in DUPLICATES)
-        others = sum(count for _, code, count in found if code not in DUPLICATES)
-        loading.counts.rejected = loaded.rows_rejected + others
+def most_rejects(imported: Import) -> int | None:
+    """After how many bad rows there is no need to read on; a dry run tells of all of them."""
+    if imported.is_dry_run:
+        return None
+    return 0 if imported.on_error == "reject_file" else imported.max_errors
 
 
 def over_budget(imported: Import, counts: Counts) -> TooManyErrors | None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from src.database import savepoint
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
-from src.engine.loading import collect_rows
+from src.engine.loading import LoadPlan, collect_rows
 from src.engine.sandbox import Stopped
 from src.engine.values import Detected
 from src.models import File, Import
@@ -49,8 +49,7 @@ def load_import(run: JobRun) -> Outcome:
 
         def save(s: Services) -> Outcome:
             try:
-                loading = s.loading.load(imported, plan, source)
-                return _kept(s, run, imported, loading, source)
+                return _loaded(s, run, imported, plan, source)
             except Stopped:
                 run.check()
                 raise
@@ -58,35 +57,51 @@ def load_import(run: JobRun) -> Outcome:
         return Outcome(save=save, held=stack.pop_all())
 
 
-def _kept(s: Services, run: JobRun, imported: Import, loading: Loading, source: Source) -> Outcome:
-    """Note what came of it in the import's row, with its rejects as a file."""
+def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: Source) -> Outcome:
+    """What others may wait for is locked last: the import's row, then records, and with them the rollups."""
+    loading = s.loading.stage(imported, plan, source)
+    rejects = _collected(imported, loading, source)
     row = s.imports.to_finish(imported.id, run.job.id)
+    if loading.error is None and s.loading.land(imported, loading):
+        rejects = _collected(imported, loading, source)
+    if rejects:
+        row.rejects_file_id = _kept(s, run, imported, rejects).id
+    return _noted(s, row, loading)
+
+
+def _noted(s: Services, row: Import, loading: Loading) -> Outcome:
+    """What came of it, in the import's row and for the job."""
     for name, count in asdict(loading.counts).items():
         setattr(row, name, count)
     row.report = {**row.report, **loading.report}
-    if loading.counts.duplicate or loading.counts.rejected:
-        row.rejects_file_id = _keep_rejects(s, run, imported, loading, source).id
-    result: dict[str, Any] = {"import_id": str(imported.id), "import": f"/api/v1/imports/{imported.id}"}
-    if loading.error is None and not imported.is_dry_run:
+    result: dict[str, Any] = {"import_id": str(row.id), "import": f"/api/v1/imports/{row.id}"}
+    if loading.error is None and not row.is_dry_run:
         result["refreshes"] = s.imports.landed(row)
     return Outcome(result | asdict(loading.counts), error=loading.error)
 
 
-def _keep_rejects(s: Services, run: JobRun, imported: Import, loading: Loading, source: Source) -> File:
-    """The rows that were not loaded, whole, with the reasons; a crash leaves the bytes to the sweep."""
+def _collected(imported: Import, loading: Loading, source: Source) -> Path | None:
+    """The rows that are not loaded, whole, with the reasons."""
+    if not loading.counts.refused:
+        return None
     target = source.folder / "rejects.parquet"
     collect_rows(
         source.path,
         Detected.from_json(imported.detected),
         [source.faults, source.found],
         target,
-        encoding=loading.encoding,
+        encoding=loading.loaded.encoding,
         work_dir=source.folder,
         should_stop=source.should_stop,
         limits=source.limits,
     )
+    return target
+
+
+def _kept(s: Services, run: JobRun, imported: Import, rejects: Path) -> File:
+    """The rejects as a file of the import's owner; a crash leaves the bytes to the sweep."""
     with run.adapters.storage.create(storage_key(uuid7())) as upload:
-        with target.open("rb") as content:
+        with rejects.open("rb") as content:
             while block := content.read(1024 * 1024):
                 upload.write(block)
         upload.finish()

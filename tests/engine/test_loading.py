@@ -23,7 +23,7 @@ from src.domain.errors import DomainError
 from src.domain.rejects import MESSAGES
 from src.engine.detect import detect
 from src.engine.loading import load
-from src.engine.plans import LoadPlan, TooManyRejects, staging_types
+from src.engine.plans import Loaded, LoadPlan, staging_types
 from src.engine.sandbox import EngineCrashed, EngineOutOfMemory, EngineTimeout, Stopped
 from src.engine.values import Column
 from tests.engine.importing import LIMITS, Result, collect_here, load_csv, load_here, plan_of, reading
@@ -134,10 +134,10 @@ class TestShapes:
     def test_too_many_rejects_end_it_with_those_in_the_file(self, make: Make, tmp_path: Path) -> None:
         path = make(b"id,name\n" + b"1,a\n,b\n" * 10)
         plan = plan_of(detect(path, "a"), TWO)
-        with pytest.raises(TooManyRejects, match="More than 9 rows"):
-            load_here(path, plan, tmp_path / "out", most_rejects=9)
-        assert len(pq.read_table(tmp_path / "out" / "faults.parquet")) == 10
-        assert load_here(path, plan, tmp_path / "out", most_rejects=10).loaded.rows_good == 10
+        cut = load_here(path, plan, tmp_path / "out", most_rejects=9)
+        assert (cut.loaded.is_whole, len(cut.faults)) == (False, 10)
+        whole = load_here(path, plan, tmp_path / "out", most_rejects=10)
+        assert (whole.loaded.is_whole, whole.loaded.rows_good) == (True, 10)
 
     @pytest.mark.parametrize("code", sorted(MESSAGES))
     def test_every_code_has_a_sentence(self, code: str) -> None:
@@ -452,14 +452,15 @@ class TestChild:
             )
         assert mine() == []
 
-    def test_too_many_rejects_are_the_same_error_here(self, make: Make, tmp_path: Path) -> None:
-        path = make(b"id,name\n" + b",a\n" * 5)
-        with pytest.raises(TooManyRejects):
-            self.load(path, plan_of(reading(["id", "name"]), TWO), tmp_path, bytes, most_rejects=2)
+    def test_a_file_with_too_many_rejects_is_not_read_to_its_end(self, make: Make, tmp_path: Path) -> None:
+        path = make(b"id,name\n" + b",a\n" * 5 + b"1,a\n" * 2_000_000)
+        loaded = self.load(path, plan_of(reading(["id", "name"]), TWO), tmp_path, bytes, most_rejects=2)
+        assert (loaded.is_whole, loaded.rows_rejected) == (False, 5)
+        assert loaded.rows_read < 2_000_000
         assert len(pq.read_table(tmp_path / "faults")) == 5
 
-    def load(self, path: Path, plan: LoadPlan, folder: Path, on_block: Any, **options: Any) -> None:
-        load(
+    def load(self, path: Path, plan: LoadPlan, folder: Path, on_block: Any, **options: Any) -> Loaded:
+        return load(
             path, plan, work_dir=folder, faults=folder / "faults", on_block=on_block, limits=LIMITS, **options
         )
 
