@@ -31,6 +31,7 @@ HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as lo
     "load": "src.engine.intake:read_load",
     "collect": "src.engine.collecting:read_originals",
     "settle": "src.engine.settling:read_evidence",
+    "query": "src.engine.queries.executing:read_query",
 }
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 OPEN_FILES = 256

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from src.engine.records import ragged
-from src.engine.regular import Regular
 from src.engine.relation import Relation, column_files, column_names
-from src.engine.values import MIB, OnProgress
+from src.engine.values import MIB, OnProgress, Regular
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow import csv
 
 GROUP_BYTES = 16 * MIB
 CELLS_PER_BATCH = 200_000
@@ -104,7 +104,7 @@ def from_regular(
                 newlines_in_values=True,
                 ignore_empty_lines=proof.width > 1,
             ),
-            csv.ConvertOptions(check_utf8=False, column_types=dict.fromkeys(files.names, pa.string())),
+            _as_texts(files.names),
         )
         for batch in reader:
             files.add(batch)
@@ -114,8 +114,22 @@ def from_regular(
     return files.relation(names)
 
 
+def _as_texts(names: Sequence[str]) -> "csv.ConvertOptions":
+    """A quoted empty cell is not a missing one."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    return csv.ConvertOptions(
+        check_utf8=False,
+        column_types=dict.fromkeys(names, pa.string()),
+        null_values=[""],
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,
+    )
+
+
 def from_records(folder: Path, records: Iterable[tuple[int, list[str]]], names: Sequence[str]) -> Relation:
-    """Convert rows one by one; each must be as wide as the first."""
+    """Convert rows one by one; each must be as wide as the first. An empty cell counts as missing."""
     rows: list[list[str]] = []
     characters = 0
     with ColumnFiles(folder, len(names)) as files:
@@ -135,4 +149,5 @@ def from_records(folder: Path, records: Iterable[tuple[int, list[str]]], names: 
 def _batch(rows: Sequence[Sequence[str]], names: Sequence[str]) -> "pa.RecordBatch":
     import pyarrow as pa
 
-    return pa.record_batch([pa.array(cells, pa.string()) for cells in zip(*rows, strict=True)], names=names)
+    columns = [pa.array([cell or None for cell in cells], pa.string()) for cells in zip(*rows, strict=True)]
+    return pa.record_batch(columns, names=names)

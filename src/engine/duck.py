@@ -1,7 +1,7 @@
 """DuckDB behind a lock: it reads and writes the paths that it is given, and nothing else, within bounds."""
 
 import errno
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -25,6 +25,7 @@ def connect(
     target: Path | None = None,
     *,
     in_order: bool = False,
+    more: "Mapping[str, object] | None" = None,
 ) -> "Iterator[DuckDBPyConnection]":
     """A connection that spills into `folder`, reads `sources`, writes to `target`; its errors become ours."""
     import duckdb
@@ -42,6 +43,8 @@ def connect(
     }
     try:
         with duckdb.connect(":memory:", config=settings) as connection:
+            for name, value in (more or {}).items():
+                connection.execute(f"set {name} = {quoted(value)}")
             _lock(connection, [folder, target or folder], sources)
             yield connection
     except duckdb.OutOfMemoryException as error:

@@ -73,7 +73,8 @@ def read_profile(
     """The second child's part: the facts about columns that were converted before."""
     relation, detected = Relation.from_json(arguments["relation"]), Detected.from_json(arguments["detected"])
     with connect(folder, [Path(file) for file in relation.files], sandbox) as connection:
-        return asdict(_profile_of(connection, relation, detected, on_progress))
+        found = _profile_of(connection, relation, detected, on_progress)
+    return asdict(found) | {"regular": arguments["regular"]}
 
 
 def _profile_of(

@@ -3,11 +3,10 @@
 A fast parser cannot misread a regular file. What is not regular is read again, record by record.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.engine.values import OnProgress
+from src.engine.values import OnProgress, Regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,16 +17,6 @@ if TYPE_CHECKING:
 
 BLOCK = 2 * 1024 * 1024
 NEWLINE, RETURN = 10, 13
-
-
-@dataclass(frozen=True)
-class Regular:
-    """What was proven: how wide every record is and how many there are, cut with these marks."""
-
-    width: int
-    records: int
-    delimiter: str
-    quote: str
 
 
 def prove(path: Path, delimiter: str, quote: str, longest: int, on_progress: OnProgress) -> Regular | None:
@@ -53,6 +42,7 @@ class _Proof:
         self._width = 0
         self._records = 0
         self._line_end = ""
+        self._has_breaks = False
         self._rest = b""
 
     def result(self) -> Regular | None:
@@ -61,7 +51,13 @@ class _Proof:
             return None
         if not self._records:
             return None
-        return Regular(self._width, self._records, chr(self._delimiter), chr(self._quote))
+        return Regular(
+            width=self._width,
+            records=self._records,
+            delimiter=chr(self._delimiter),
+            quote=chr(self._quote),
+            has_breaks=self._has_breaks,
+        )
 
     def takes(self, block: bytes) -> bool:
         """Whether the records that end in this block are regular, and like those before."""
@@ -70,7 +66,9 @@ class _Proof:
         text = self._rest + block
         data = np.frombuffer(text, np.uint8)
         quotes = np.flatnonzero(data == self._quote)
-        ends = _outside(np.flatnonzero(data == NEWLINE), quotes)
+        newlines = np.flatnonzero(data == NEWLINE)
+        ends = _outside(newlines, quotes)
+        self._has_breaks |= len(ends) < len(newlines)
         if not len(ends):
             self._rest = text
             return len(text) <= self._longest
@@ -87,7 +85,9 @@ class _Proof:
     def _ends_alike(self, data: "Bytes", quotes: "Places", ends: "Places") -> bool:
         import numpy as np
 
-        returns = _outside(np.flatnonzero(data == RETURN), quotes)
+        every_return = np.flatnonzero(data == RETURN)
+        returns = _outside(every_return, quotes)
+        self._has_breaks |= len(returns) < len(every_return)
         if not self._line_end:
             self._line_end = "\r\n" if len(returns) else "\n"
         if self._line_end == "\n":

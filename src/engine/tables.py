@@ -14,7 +14,7 @@ from src.engine.parquet import from_parquet
 from src.engine.records import ONE_COLUMN, QUOTE, GiantLine, read_records
 from src.engine.regular import prove
 from src.engine.relation import Relation
-from src.engine.values import Detected, OnProgress, ReadLimits, Sandbox
+from src.engine.values import Detected, OnProgress, ReadLimits, Regular, Sandbox
 from src.engine.workbooks import check_workbook, sheet_rows
 
 Records = Iterable[tuple[int, list[str]]]
@@ -25,39 +25,44 @@ def read_table(
 ) -> dict[str, Any]:
     """The child's part: convert the file into columns in the folder `target`, and tell how it was read."""
     detected, limits = Detected.from_json(arguments["detected"]), ReadLimits.from_json(arguments["limits"])
-    target = Path(arguments["target"])
-    plain = unpack(Path(arguments["path"]), detected.packing, folder / "unpacked", limits)
+    target, path = Path(arguments["target"]), Path(arguments["path"])
+    plain = unpack(path, detected.packing, folder / "unpacked", limits)
+    regular = None
     if detected.format == "parquet":
         relation = from_parquet(target, plain, folder, limits, sandbox, on_progress)
     elif detected.format == "xlsx":
         relation = _from_workbook(plain, detected, target, limits)
     else:
-        relation, detected = _from_text(plain, detected, folder, target, limits, on_progress)
-    return {"relation": asdict(relation), "detected": asdict(detected)}
+        encoding, is_sound = encoding_of_file(plain)
+        if not is_sound:
+            plain = recode(plain, encoding, folder / "recoded", on_progress)
+        detected = replace(detected, encoding=encoding, has_bom=detected.has_bom and encoding != "cp1252")
+        relation, regular = _from_text(plain, detected, target, limits, on_progress)
+    return {
+        "relation": asdict(relation),
+        "detected": asdict(detected),
+        "regular": asdict(regular) if regular and plain == path else None,
+    }
 
 
 def _from_text(
-    path: Path, detected: Detected, folder: Path, target: Path, limits: ReadLimits, on_progress: OnProgress
-) -> tuple[Relation, Detected]:
-    """The rows of a text, and its reading with the encoding that the whole file asks for."""
-    encoding, is_sound = encoding_of_file(path)
-    if not is_sound:
-        path = recode(path, encoding, folder / "recoded", on_progress)
-    detected = replace(detected, encoding=encoding, has_bom=detected.has_bom and encoding != "cp1252")
+    path: Path, detected: Detected, target: Path, limits: ReadLimits, on_progress: OnProgress
+) -> tuple[Relation, Regular | None]:
+    """The rows of a UTF-8 text, and the proof that it is regular, if it is."""
     if detected.format == "jsonl":
-        return _from_json_lines(path, target, limits, on_progress), detected
-    return _from_delimited(path, detected, target, limits, on_progress), detected
+        return _from_json_lines(path, target, limits, on_progress), None
+    return _from_delimited(path, detected, target, limits, on_progress)
 
 
 def _from_delimited(
     path: Path, detected: Detected, folder: Path, limits: ReadLimits, on_progress: OnProgress
-) -> Relation:
+) -> tuple[Relation, Regular | None]:
     """Fast where the file is regular; else record by record, to its end or to the reason why that fails."""
     names = [column.name for column in detected.columns]
     delimiter, quote = detected.delimiter or ONE_COLUMN, detected.quote or QUOTE
     proof = prove(path, delimiter, quote, limits.record_bytes, on_progress)
     if proof and proof.width == len(names) and (detected.has_header or not detected.has_bom):
-        return from_regular(
+        relation = from_regular(
             folder,
             path,
             proof,
@@ -66,9 +71,10 @@ def _from_delimited(
             longest=limits.record_bytes,
             on_progress=on_progress,
         )
+        return relation, proof
     with open_utf8(path, on_progress, "bytes read") as text:
         records = _without_blanks(read_records(text, delimiter, quote, limits.record_bytes), len(names))
-        return from_records(folder, islice(records, int(detected.has_header), None), names)
+        return from_records(folder, islice(records, int(detected.has_header), None), names), None
 
 
 def _from_workbook(path: Path, detected: Detected, folder: Path, limits: ReadLimits) -> Relation:

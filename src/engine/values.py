@@ -139,18 +139,40 @@ class ColumnProfile:
         return cls(**{**data, "top": top, "histogram": tuple(Bin(**bar) for bar in data["histogram"])})
 
 
+@dataclass(frozen=True)
+class Regular:
+    """What was proven of a delimited UTF-8 file: how wide every record is and how many there are, cut with
+    these marks, and whether any cell holds a line end."""
+
+    width: int
+    records: int
+    delimiter: str
+    quote: str
+    has_breaks: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """Facts about a whole file. `detected` is the reading that all of it, not only its head, asks for."""
+    """Facts about a whole file. `detected` is the reading that all of it, not only its head, asks for.
+
+    `regular` is the proof that a fast reader cannot misread the file as it is stored, if there is one.
+    """
 
     detected: Detected
     rows: int
     columns: tuple[ColumnProfile, ...]
+    regular: Regular | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         columns = tuple(ColumnProfile.from_json(column) for column in data["columns"])
-        return cls(detected=Detected.from_json(data["detected"]), rows=data["rows"], columns=columns)
+        regular = data.get("regular")  # what was kept by an earlier version has none
+        return cls(
+            detected=Detected.from_json(data["detected"]),
+            rows=data["rows"],
+            columns=columns,
+            regular=Regular(**regular) if regular else None,
+        )
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from src.domain.errors import DomainError
 from src.engine.records import read_records
-from src.engine.regular import Regular, prove
+from src.engine.regular import prove
 from src.engine.sandbox import ignore_progress
-from src.engine.values import MIB
+from src.engine.values import MIB, Regular
 from tests.engine.making import Make, csv_bytes
 
 CELLS = st.text(st.sampled_from(list("ab,;\"'\n\r é\t")), max_size=6)
@@ -76,8 +76,8 @@ class TestProof:
             (b"a,b\n1,2", Regular(2, 2, ",", '"')),
             (b"a,b", Regular(2, 1, ",", '"')),
             (b"a,b\r\n1,2\r\n\r\n", Regular(2, 2, ",", '"')),
-            (b'a,b\n"x,\ny","""z"""\n"",""\n', Regular(2, 3, ",", '"')),
-            (b'a,b\r\n"x\ny",2', Regular(2, 2, ",", '"')),
+            (b'a,b\n"x,\ny","""z"""\n"",""\n', Regular(2, 3, ",", '"', has_breaks=True)),
+            (b'a,b\r\n"x\ny",2', Regular(2, 2, ",", '"', has_breaks=True)),
             (b"a\n\nb\n\n", Regular(1, 4, ",", '"')),
             (b"a,b\n1,2\n3\n", None),
             (b"a,b\n1,2\n3,4,5\n", None),
@@ -104,7 +104,7 @@ class TestProof:
 
     def test_records_that_span_blocks_are_counted_once(self, make: Make) -> None:
         content = csv_bytes([[f"{number}", 'line "one"\nline two'] for number in range(100_000)])
-        assert self.prove(make, content) == Regular(2, 100_000, ",", '"')
+        assert self.prove(make, content) == Regular(2, 100_000, ",", '"', has_breaks=True)
 
 
 @given(TABLES, st.sampled_from(["\n", "\r\n"]), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
@@ -116,7 +116,8 @@ def test_what_is_proven_is_what_a_careful_reader_reads(
     path.write_bytes(csv_bytes(rows, lineterminator=end, quoting=quoting))
     proof = prove(path, ",", '"', MIB, ignore_progress)
     if quoting == csv.QUOTE_ALL:
-        assert proof == Regular(len(rows[0]), len(rows), ",", '"')
+        has_breaks = any("\n" in cell or "\r" in cell for row in rows for cell in row)
+        assert proof == Regular(len(rows[0]), len(rows), ",", '"', has_breaks)
     elif proof:
         read = [row or [""] for _, row in records(path.read_bytes().decode()) if row or len(rows[0]) == 1]
         assert (proof.records, {proof.width}) == (len(read), set(map(len, read)))

@@ -1,0 +1,87 @@
+"""Queries as SQL of DuckDB: all that this engine needs said in its own words."""
+
+from collections.abc import Collection
+
+import ibis
+import ibis.expr.types as ir
+from ibis.backends.sql.compilers import DuckDBCompiler
+from sqlglot import exp
+
+from src.engine.queries.rows import QueryColumn, Rows
+from src.engine.queries.statements import OutputFormat, Statements
+
+to_json = ibis.udf.scalar.builtin(lambda text: text, name="to_json", signature=(("string",), "string"))
+
+
+def statements(rows: Rows, form: OutputFormat) -> Statements:
+    """What to execute, one after the other, and what is selected in the end."""
+    sources = {found.name: rows.source for found in rows.sets if found.is_of_file}
+    sets = [
+        (found.name, _tree(found.numbers, sources).sql("duckdb"), sources.get(found.name))
+        for found in rows.sets
+    ]
+    selected = rows.in_order().select(**_selection(rows, form))
+    tree = _tree(selected, sources)
+    return Statements(
+        sets=sets,
+        select=tree.sql("duckdb"),
+        headers=rows.names,
+        are_numbers=[column.reading.type in ("integer", "decimal") for column in rows.columns],
+        is_joined=any(True for _ in tree.find_all(exp.Join)),
+        format=form,
+    )
+
+
+def _selection(rows: Rows, form: OutputFormat) -> dict[str, ir.Value]:
+    """What to select, under names of ours."""
+    if form == "jsonl":
+        return {"line": _json_line(rows)}
+    if form == "parquet":
+        return {f"o{place}": rows.cell(name) for place, name in enumerate(rows.names)}
+    if form == "csv":
+        return {f"o{place}": rows.shown(name) for place, name in enumerate(rows.names)}
+    return {f"o{place}": rows.text(name) for place, name in enumerate(rows.names)}
+
+
+def _json_line(rows: Rows) -> ir.StringValue:
+    """An object with the names of the columns: texts of the file stay texts, computed values are typed."""
+    members = [to_json(ibis.literal(column.name)) + ":" + _json(rows, column) for column in rows.columns]
+    line = ibis.literal("{")
+    for place, member in enumerate(members):
+        line = line + ("," if place else "") + member
+    return line + "}"
+
+
+def _json(rows: Rows, column: QueryColumn) -> ir.StringValue:
+    cell, text = rows.cell(column.name), rows.text(column.name)
+    is_bare = isinstance(cell, ir.NumericValue | ir.BooleanValue)
+    return (text if is_bare else to_json(text)).fill_null("null")
+
+
+def _tree(table: ir.Table, bit_sets: Collection[str]) -> exp.Expression:
+    """The syntax tree, as DuckDB does it best.
+
+    A part that is used twice is computed twice: reading a file again costs less than keeping all of it.
+    Whether a row's number is in a set is looked up in a string of bits, not joined: that keeps the order.
+    """
+    tree: exp.Expression = DuckDBCompiler().to_sqlglot(table)
+    for part in tree.find_all(exp.CTE):
+        part.set("materialized", False)
+    for test in list(tree.find_all(exp.In)):
+        name = _set_name(test)
+        if name in bit_sets:
+            test.replace(_bit_test(name, test.this))
+    return tree
+
+
+def _set_name(test: exp.In) -> str:
+    query = test.args.get("query")
+    table = query.find(exp.Table) if query else None
+    return table.name if table else ""
+
+
+def _bit_test(name: str, number: exp.Expression) -> exp.Expression:
+    bits = exp.func("getvariable", exp.Literal.string(name))
+    return exp.EQ(
+        this=exp.func("get_bit", bits, exp.cast(number.copy(), "int")), expression=exp.Literal.number(1)
+    )

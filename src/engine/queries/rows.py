@@ -1,0 +1,226 @@
+"""Rows that a query speaks of: an Ibis table of texts, its columns with their readings, and their order.
+
+Nothing here runs. A step is a pure function from `Rows` to `Rows`; `running` runs what comes of them.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Self
+
+import ibis
+import ibis.expr.types as ir
+
+from src.engine.queries.readings import as_text, harmless, reading_of, typed
+from src.engine.values import Column
+
+ROW = "row"  # where a row stands in its file, from 0; a column that nobody sees
+
+
+@dataclass(frozen=True)
+class QueryColumn:
+    """A column, where the table has it, and whether no cell of it can look like a formula."""
+
+    key: str  # a name of ours: two names of a file may differ in nothing but capitals
+    reading: Column
+    is_harmless: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.reading.name
+
+
+@dataclass(frozen=True)
+class Key:
+    """A column of the table that rows are sorted by; what is null comes last."""
+
+    column: str
+    is_descending: bool = False
+
+    def of(self, table: ir.Table) -> ir.Value:
+        column = table[self.column]
+        return column.desc(nulls_first=False) if self.is_descending else column.asc(nulls_first=False)
+
+
+IN_PLACE = (Key(ROW),)
+
+
+@dataclass(frozen=True)
+class NumberSet:
+    """Row numbers that are found first, so that rows can then be kept by asking whether they are among them.
+
+    `is_of_file`: they are places in the source, so that there are no more of them than it has rows.
+    """
+
+    name: str
+    numbers: ir.Table
+    is_of_file: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table with the hidden column `row`, and what is known about it.
+
+    `order` is what the rows are sorted by in the end; `is_streamed`, they need not be: an engine that takes
+    one after the other finds them in that order.
+    `source` is the file whose rows these are, numbered as they stand there unless `is_renumbered`.
+    """
+
+    table: ir.Table
+    columns: tuple[QueryColumn, ...]
+    source: str
+    order: tuple[Key, ...] = IN_PLACE
+    is_streamed: bool = True
+    is_renumbered: bool = False
+    sets: tuple[NumberSet, ...] = ()
+
+    @property
+    def names(self) -> list[str]:
+        return [column.name for column in self.columns]
+
+    def column(self, name: str) -> QueryColumn:
+        return next(column for column in self.columns if column.name == name)
+
+    def cell(self, name: str) -> ir.Value:
+        """A column as the table has it: the texts of the file, or computed values."""
+        return self.table[self.column(name).key]
+
+    def text(self, name: str) -> ir.StringValue:
+        """A column as texts, as they come out."""
+        return as_text(self.cell(name))
+
+    def shown(self, name: str) -> ir.StringValue:
+        """The same for a spreadsheet, which must not take a text for a formula."""
+        return self.text(name) if self.column(name).is_harmless else harmless(self.text(name))
+
+    def identity(self, name: str) -> ir.StringValue:
+        """A column as what makes rows equal: its exact texts; a missing cell equals an empty one."""
+        return self.text(name).fill_null("")
+
+    def value(self, name: str) -> ir.Value:
+        """A column as values of its type; null where a cell is empty or cannot be read."""
+        cell = self.cell(name)
+        return typed(cell, self.column(name).reading) if isinstance(cell, ir.StringValue) else cell
+
+    def where(self, predicate: ir.BooleanValue) -> Self:
+        """The rows for which it is true."""
+        return replace(self, table=self.table.filter(predicate))
+
+    def among(self, numbers: ir.Table) -> Self:
+        """The rows whose numbers are in the column `row` of another table, which is found first."""
+        name = f"numbers_{self.source}_{len(self.sets)}"
+        found = NumberSet(name, numbers.select(ROW), is_of_file=not self.is_renumbered)
+        kept = self.table[ROW].isin(ibis.table({ROW: "int64"}, name=name)[ROW])
+        return replace(self.where(kept), sets=(*self.sets, found))
+
+    def with_values(
+        self, values: Mapping[str, ir.Value], readings: Mapping[str, Column] | None = None
+    ) -> Self:
+        """Columns computed: in the place of those that have such a name, else behind the last."""
+        keys = dict(zip(values, self.new_keys(len(values)), strict=True))
+        added = {
+            name: QueryColumn(
+                keys[name],
+                (readings or {}).get(name) or reading_of(name, value),
+                is_harmless=not isinstance(value, ir.StringValue),
+            )
+            for name, value in values.items()
+        }
+        old = [added.pop(column.name, column) for column in self.columns]
+        table = self.table.mutate(**{keys[name]: value for name, value in values.items()})
+        return replace(self, table=table, columns=(*old, *added.values()))
+
+    def selected(self, names: Iterable[str]) -> Self:
+        """These columns, in this order."""
+        return replace(self, columns=tuple(self.column(name) for name in names))
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
+        """Other names for some columns."""
+        columns = [
+            replace(column, reading=replace(column.reading, name=names.get(column.name, column.name)))
+            for column in self.columns
+        ]
+        return replace(self, columns=tuple(columns))
+
+    def sorted_by(self, keys: Sequence[tuple[ir.Value, bool]]) -> Self:
+        """In another order, each key rising, or falling if it says so; ties keep the order they had."""
+        names = self.new_keys(len(keys))
+        table = self.table.mutate(**{name: key for name, (key, _) in zip(names, keys, strict=True)})
+        order = [Key(name, is_descending) for name, (_, is_descending) in zip(names, keys, strict=True)]
+        return replace(self, table=table, order=(*order, *self.order), is_streamed=False)
+
+    def numbered(self) -> Self:
+        """The same rows, with numbers that rise in their order."""
+        if self.order == IN_PLACE:
+            return self
+        number = ibis.row_number().over(order_by=[key.of(self.table) for key in self.order])
+        table = self.table.mutate(**{ROW: number})
+        return replace(self, table=table, order=IN_PLACE, is_streamed=False, is_renumbered=True)
+
+    def first(self, most: int, skip: int = 0) -> Self:
+        """So many of the rows."""
+        return replace(self, table=self.in_order().limit(most, offset=skip))
+
+    def in_order(self) -> ir.Table:
+        """The table, sorted where it has to be."""
+        if self.is_streamed:
+            return self.table
+        return self.table.order_by([key.of(self.table) for key in self.order])
+
+    def joined(
+        self,
+        other: Self,
+        on: Sequence[tuple[ir.Value, ir.Value]],
+        taken: Mapping[str, str],
+        *,
+        is_inner: bool = False,
+        is_unique: bool = False,
+    ) -> Self:
+        """Beside each row those of `other` that match; `taken` are the names that its columns get here.
+
+        A row that matches several comes several times, in the order of `other`; `is_unique` promises that
+        none does. What matched nothing has nulls, also in the hidden column `<source of other>_row`.
+        """
+        left, right = self._beside(other, on, taken)
+        pairs = [(f"on_{place}", f"{other.source}_on_{place}") for place in range(len(on))]
+        table = left.table.join(right, pairs, how="inner" if is_inner else "left")
+        return replace(
+            left,
+            table=table.drop(*(name for pair in pairs for name in pair)),
+            order=self.order if is_unique else (*self.order, Key(f"{other.source}_{ROW}")),
+            is_streamed=self.is_streamed and is_unique,
+            sets=(*self.sets, *other.sets),
+        )
+
+    def _beside(
+        self, other: Self, on: Sequence[tuple[ir.Value, ir.Value]], taken: Mapping[str, str]
+    ) -> tuple[Self, ir.Table]:
+        """Both sides of a join, with the keys to join on, and the columns that come out of it."""
+        other, keys = other.numbered(), dict(zip(taken, self.new_keys(len(taken)), strict=True))
+        left = self.table.mutate(**{f"on_{place}": value for place, (value, _) in enumerate(on)})
+        right = other.table.select(
+            **{f"{other.source}_on_{place}": value for place, (_, value) in enumerate(on)},
+            **{keys[name]: other.cell(name) for name in taken},
+            **{f"{other.source}_{ROW}": other.table[ROW]},
+        )
+        added = [replace(other.column(name), key=keys[name]) for name in taken]
+        named = [
+            replace(column, reading=replace(column.reading, name=taken[column.name])) for column in added
+        ]
+        return replace(self, table=left, columns=(*self.columns, *named)), right
+
+    def new_keys(self, wanted: int) -> list[str]:
+        """Names for columns that the table does not have yet."""
+        free = (key for number in count() if (key := f"c{number}") not in self.table.columns)
+        return [next(free) for _ in range(wanted)]
+
+
+def scan(source: str, columns: Sequence[Column], *, is_proven: bool = True) -> Rows:
+    """The rows of a file as they stand in it. `is_proven`: all cells are what their column's type says."""
+    keys = [f"c{place}" for place in range(len(columns))]
+    table = ibis.table({ROW: "int64", **dict.fromkeys(keys, "string")}, name=source)
+    found = tuple(
+        QueryColumn(key, column, is_proven and column.type in ("integer", "decimal", "date", "datetime"))
+        for key, column in zip(keys, columns, strict=True)
+    )
+    return Rows(table=table, columns=found, source=source)

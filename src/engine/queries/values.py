@@ -1,0 +1,35 @@
+"""What a query is given, and what comes of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.engine.queries.rows import Rows
+from src.engine.queries.statements import OutputFormat
+from src.engine.values import Detected, Regular
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file that a query reads, as its profile knows it: its reading, and the proof that it is regular."""
+
+    path: Path
+    detected: Detected
+    regular: Regular | None = None
+
+
+@dataclass(frozen=True)
+class Query:
+    """What to do: `rows` come of the sources, which are called as they were when they were scanned."""
+
+    rows: Rows
+    sources: Mapping[str, TableFile]
+    format: OutputFormat = "csv"
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of it: how many rows each source has, and how many were written."""
+
+    rows_in: dict[str, int]
+    rows_out: int

@@ -1,0 +1,99 @@
+"""The result of a query as a file: CSV and JSON lines by DuckDB, Parquet and workbooks batch by batch.
+
+The same rows give the same bytes.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from src.engine.duck import quoted
+from src.engine.export import harmless, xlsx_file
+from src.engine.queries.statements import Statements
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from duckdb import DuckDBPyConnection
+
+ROWS_PER_BATCH = 122_880
+MOST_DIGITS = 15  # of a number in a workbook
+
+
+def write(connection: "DuckDBPyConnection", statements: Statements, target: Path) -> int:
+    """Execute what selects the result, write it to `target`, and tell how many rows it has."""
+    if statements.format == "csv":
+        return _copy(connection, statements.select, target, _header(statements.headers))
+    if statements.format == "jsonl":
+        return _copy(connection, statements.select, target, None)
+    batches = cast("pa.RecordBatchReader", connection.sql(statements.select).to_arrow_reader(ROWS_PER_BATCH))
+    if statements.format == "parquet":
+        return _parquet(batches, statements.headers, target)
+    return _workbook(batches, statements, target)
+
+
+def _copy(connection: "DuckDBPyConnection", select: str, target: Path, header: str | None) -> int:
+    """A header in words of ours: DuckDB would change one of two names that differ in nothing but capitals."""
+    options = "quote '', escape '', delimiter '\x01'"
+    if header is not None:
+        options = f"""quote '"', escape '"', delimiter ',', prefix {quoted(header)}, suffix '\n'"""
+    ((written,),) = connection.execute(
+        f"copy ({select}) to {quoted(target)} (format csv, header false, {options})"
+    ).fetchall()
+    if header is not None and not written:  # the suffix, meant for the last row, would be an empty one
+        target.write_bytes(header.encode())
+    return int(written)
+
+
+def _header(names: list[str]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(map(harmless, names))
+    return line.getvalue()
+
+
+def _parquet(batches: "pa.RecordBatchReader", headers: list[str], target: Path) -> int:
+    """Texts of the file as texts, and computed values as what they are."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    rows = 0
+    schema = pa.schema([field.with_name(name) for field, name in zip(batches.schema, headers, strict=True)])
+    with ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in batches:
+            named = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
+            writer.write_batch(named)
+            rows += batch.num_rows
+    return rows
+
+
+def _workbook(batches: "pa.RecordBatchReader", statements: Statements, target: Path) -> int:
+    count = 0
+
+    def rows() -> Iterator[list[Any]]:
+        nonlocal count
+        for batch in batches:
+            for row in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                count += 1
+                yield [
+                    _number(cell) if is_number else cell
+                    for cell, is_number in zip(row, statements.are_numbers, strict=True)
+                ]
+
+    with target.open("wb") as out:
+        for piece in xlsx_file(statements.headers, rows()):
+            out.write(piece)
+    return count
+
+
+def _number(text: str | None) -> str | int | float | None:
+    """A number where a spreadsheet shows it as it is written; else the text: it may be 007, or 1.10."""
+    if text is None or sum(map(str.isdigit, text)) > MOST_DIGITS:
+        return text
+    for kind in (int, float):
+        try:
+            value = kind(text)
+        except ValueError:
+            continue
+        return value if str(value) == text else text
+    return text
