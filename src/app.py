@@ -1,9 +1,11 @@
 """create_app: the application that the web server, the worker, the scheduler and the commands share."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from flask import Flask
 from flask_alembic import Alembic
+from psycopg import ProgrammingError
 
 from src import logs
 from src.api import registration
@@ -11,6 +13,8 @@ from src.cli import registration as commands
 from src.cli.output import settings_errors_as_messages
 from src.config import Settings, SettingsError
 from src.database import COMMAND, WEB, Database, Limits, make_engine
+from src.domain.errors import Unavailable
+from src.domain.events import OrderIsFixed
 from src.embedded import resolve
 from src.integrations.storage import open_storage
 from src.models import Base
@@ -18,7 +22,7 @@ from src.models.base import is_compared
 from src.queue import HintQueue
 from src.services.passwords import PasswordHasher
 from src.services.reading import Readers
-from src.wiring import EXTENSION, Adapters
+from src.wiring import EXTENSION, Adapters, services
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 
@@ -51,8 +55,20 @@ def _assembled(settings: Settings, adapters: Adapters) -> Flask:
 
 
 def create_web() -> Flask:
-    """For the web server: no request waits as long as a command may."""
-    return create_app(limits=WEB)
+    """For the web server: no request waits as long as a command may. It does not start where the events
+    were put in another order; where the database is away or not yet migrated, that shows later."""
+    app = create_app(limits=WEB)
+    with app.app_context(), suppress(Unavailable, ProgrammingError):
+        check_event_order()
+    return app
+
+
+def check_event_order() -> None:
+    try:
+        with services() as s:
+            s.events.check_order()
+    except OrderIsFixed as error:
+        raise SettingsError(error.detail) from error
 
 
 def make_adapters(settings: Settings, limits: Limits) -> Adapters:

@@ -14,6 +14,8 @@ CHOICES = {
     "registration": ("open", "closed"),
     "registration_role": ("viewer", "operator"),
     "log_format": ("auto", "json", "text"),
+    "event_ordering": ("global", "per_client"),
+    "event_time_unit": ("s", "ms", "us"),
 }
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -51,6 +53,10 @@ class Settings:
 
     business_time_zone: str = "America/Sao_Paulo"  # of dates and times without an offset
 
+    event_ordering: str = "global"  # over whom t rises; the first event fixes it
+    event_time_unit: str = "s"  # what t counts, and windows with it; the first event fixes it
+    event_max_ahead_seconds: int = 0  # how far t may lie in the future; 0: as far as it likes
+
     max_upload_bytes: int = 2 * GIB
     quota_bytes: int = 20 * GIB
     disk_reserve_bytes: int = 512 * MIB
@@ -61,6 +67,7 @@ class Settings:
     rate_limits: bool = True
     rate_limit_default: str = "600 per minute"
     rate_limit_login: str = "10 per minute"
+    rate_limit_events: str = "60000 per minute"  # of keys with events:write, where events are sent
     rate_limit_clients: str = "10 per minute"
     max_queued_jobs: int = 10_000
     max_queued_jobs_per_owner: int = 1_000

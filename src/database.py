@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -16,6 +17,14 @@ from src.domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 OUTCOME_PATIENCE = 20.0
+UNAVAILABLE = (
+    OperationalError,
+    InterfaceError,
+    InternalError,
+    PoolTimeout,
+    psycopg.OperationalError,  # of statements written by hand
+    psycopg.InterfaceError,
+)
 READS = ("SELECT", "SHOW")
 READ_OUTCOME = text("SELECT pg_xact_status(CAST(:xid AS xid8))")
 
@@ -89,7 +98,7 @@ class Database:
         try:
             yield session
             self._commit(session)
-        except (OperationalError, InterfaceError, InternalError, PoolTimeout) as error:
+        except UNAVAILABLE as error:
             _roll_back(session)
             raise DatabaseUnavailable(_reason(error), retry_after=2) from error
         except BaseException:
@@ -103,8 +112,8 @@ class Database:
     def _commit(self, session: Session) -> None:
         """Commit; when the connection breaks meanwhile, ask the database what became of it."""
         session.flush()
-        xid = None
-        if session.in_transaction() and session.connection().info.get("wrote"):
+        xid = session.info.pop("xid", None)
+        if xid is None and session.in_transaction() and session.connection().info.get("wrote"):
             xid = session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
         try:
             session.commit()
@@ -147,6 +156,18 @@ def after_commit(session: Session, action: Callable[[], object]) -> None:
     session.info.setdefault("after_commit", []).append(action)
 
 
+def driver_connection(session: Session) -> Any:
+    """psycopg's connection under the session, in the same transaction, for statements written by hand."""
+    connection = session.connection()
+    connection.info["wrote"] = True
+    return connection.connection.driver_connection
+
+
+def note_transaction(session: Session, xid: str | None) -> None:
+    """A statement written by hand told its transaction's number: the commit need not ask for it."""
+    session.info["xid"] = xid
+
+
 def _roll_back(session: Session) -> None:
     """A connection that the server has ended is rolled back already, and of no more use."""
     try:
@@ -176,7 +197,7 @@ def _reason(error: Exception) -> str:
     """A sentence for the client; the server's own words stay in the log."""
     if isinstance(error, PoolTimeout):
         return "All connections to the database are busy; try again in a moment."
-    state = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    state = getattr(getattr(error, "orig", error), "sqlstate", None) or ""
     known = {
         "57014": "The database took too long for this; try again, or ask for less.",
         "55P03": "Someone else is changing this just now; try again in a moment.",

@@ -73,14 +73,26 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
     handlers = [console]
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        file = SharedFile(Path(folder, "app.log"), delay=True)
-        file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
-        handlers.append(file)
+        handlers.append(_file(folder, "app.log"))
     root = logging.getLogger()
     root.handlers[:] = handlers
     root.setLevel(level.upper())
+    _separate("src.events", [_file(folder, "events.log")] if folder else [])
     for noisy in ("werkzeug", "alembic", "botocore", "aiobotocore", "s3fs", "fsspec", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _file(folder: str, name: str) -> SharedFile:
+    file = SharedFile(Path(folder, name), delay=True)
+    file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
+    return file
+
+
+def _separate(name: str, handlers: list[logging.Handler]) -> None:
+    """What this logger gets goes there and nowhere else; without a place of its own, where all goes."""
+    logger = logging.getLogger(name)
+    logger.handlers[:] = handlers
+    logger.propagate = not handlers
 
 
 def _terminal() -> structlog.dev.ConsoleRenderer:

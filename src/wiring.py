@@ -17,6 +17,7 @@ from src.repositories.alert_rules import AlertRuleRepository, AlertRuleVersionRe
 from src.repositories.atendimentos import AngelRepository, AtendimentoRepository, PoloRepository
 from src.repositories.audit import AuditRepository
 from src.repositories.clients import ClientRepository
+from src.repositories.events import EventRepository
 from src.repositories.files import FileRepository
 from src.repositories.imports import ImportRepository
 from src.repositories.indicators import IndicatorRepository
@@ -33,6 +34,8 @@ from src.services.atendimentos import AtendimentoService
 from src.services.audit import AuditTrail
 from src.services.clients import ClientService
 from src.services.etl import EtlService
+from src.services.event_intake import EventIntake
+from src.services.events import EventMemory, EventService
 from src.services.files import FileService
 from src.services.housekeeping import HousekeepingService
 from src.services.idempotency import IdempotencyService
@@ -59,6 +62,11 @@ class Adapters:
     hints: HintQueue
     hasher: PasswordHasher
     readers: Readers
+
+    @cached_property
+    def intake(self) -> EventIntake:
+        """Where all threads of this process bring their events."""
+        return EventIntake(self.database, EventMemory.of(self.settings))
 
 
 class Services:
@@ -111,6 +119,14 @@ class Services:
     @cached_property
     def client_rows(self) -> ClientRepository:
         return ClientRepository(self.session)
+
+    @cached_property
+    def events(self) -> EventService:
+        return EventService(self.session, self.adapters.intake.memory)
+
+    @cached_property
+    def event_rows(self) -> EventRepository:
+        return EventRepository(self.session)
 
     @cached_property
     def transaction_rows(self) -> TransactionRepository:

@@ -94,10 +94,13 @@ def register(app: Flask) -> None:
     app.register_error_handler(RecursionError, lambda _: from_domain(e.Invalid("It is nested too deeply.")))
 
 
+def status_of(error: e.DomainError) -> int:
+    return next(STATUSES[category] for category in type(error).__mro__ if category in STATUSES)
+
+
 def from_domain(error: e.DomainError) -> Response:
-    status = next(STATUSES[category] for category in type(error).__mro__ if category in STATUSES)
-    faults = [{"pointer": f.pointer, "code": f.code, "message": f.message} for f in error.errors]
-    answer = problem(status, error.slug, error.title, error.detail, faults, **error.members)
+    status = status_of(error)
+    answer = _answer(status, document(error))
     wait = error.retry_after or (A_MOMENT if status in (429, 503) else None)
     if wait is not None:
         answer.headers["Retry-After"] = str(wait)
@@ -116,13 +119,27 @@ def problem(
     faults: list[dict[str, str]] | None = None,
     **members: Any,
 ) -> Response:
-    body = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail}
+    return _answer(status, _document(status, slug, title, detail, faults) | members)
+
+
+def document(error: e.DomainError) -> dict[str, Any]:
+    """The problem as a JSON object."""
+    faults = [{"pointer": f.pointer, "code": f.code, "message": f.message} for f in error.errors]
+    return _document(status_of(error), error.slug, error.title, error.detail, faults) | error.members
+
+
+def _document(
+    status: int, slug: str, title: str, detail: str, faults: list[dict[str, str]] | None
+) -> dict[str, Any]:
+    body: dict[str, Any] = {"type": f"/problems/{slug}", "title": title, "status": status, "detail": detail}
     request_id = logs.current("request_id")
     if request_id:
         body["instance"] = f"urn:request:{request_id}"
-    if faults:
-        body["errors"] = faults
-    return Response(json.dumps(body | members), status=status, mimetype=MEDIA_TYPE)
+    return body | {"errors": faults} if faults else body
+
+
+def _answer(status: int, body: dict[str, Any]) -> Response:
+    return Response(json.dumps(body), status=status, mimetype=MEDIA_TYPE)
 
 
 def _slug(name: str) -> str:

@@ -13,6 +13,7 @@ from src.api.problems import problem
 from src.config import Settings, SettingsError
 from src.embedded.addresses import limiter_url
 
+EVENT_BLUEPRINTS = ("events", "event")
 log = logging.getLogger(__name__)
 
 
@@ -38,17 +39,27 @@ limiter = Limiter(key_func=caller, headers_enabled=False)
 client_limit = limiter.limit(lambda: current_app.config["RATE_LIMIT_CLIENTS"])
 
 
+def application_budget() -> str:
+    """Keys that may send events have a budget of their own for that."""
+    actor, config = g.get("actor"), current_app.config
+    is_for_events = actor is not None and actor.key_id is not None and "events:write" in actor.scopes
+    sends_events = request.method == "POST" and request.blueprint in EVENT_BLUEPRINTS
+    return str(config["RATE_LIMIT_EVENTS" if is_for_events and sends_events else "RATE_LIMIT_DEFAULT"])
+
+
 def register(app: Flask, settings: Settings) -> None:
-    for name in ("rate_limit_default", "rate_limit_login", "rate_limit_clients"):
+    for name in ("rate_limit_default", "rate_limit_events", "rate_limit_login", "rate_limit_clients"):
         _check(name, getattr(settings, name))
     app.config.update(
         RATELIMIT_ENABLED=settings.rate_limits,
-        RATELIMIT_APPLICATION=settings.rate_limit_default,
+        RATELIMIT_APPLICATION=application_budget,
         RATELIMIT_STORAGE_URI=limiter_url(settings.redis_url),
         RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 0.3, "socket_connect_timeout": 0.3},
         RATELIMIT_STRATEGY="moving-window",
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
         RATELIMIT_KEY_PREFIX="limits",
+        RATE_LIMIT_DEFAULT=settings.rate_limit_default,
+        RATE_LIMIT_EVENTS=settings.rate_limit_events,
         RATE_LIMIT_LOGIN=settings.rate_limit_login,
         RATE_LIMIT_CLIENTS=settings.rate_limit_clients,
     )

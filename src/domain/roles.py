@@ -26,6 +26,8 @@ SCOPES = (
     "atendimentos:write",
     "clients:read",
     "clients:write",
+    "events:read",
+    "events:write",
     "files:read",
     "files:write",
     "imports:read",

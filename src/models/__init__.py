@@ -2,10 +2,12 @@
 
 from src.models.accounts import Account, ApiKey, LoginThrottle, TokenFamily
 from src.models.alert_rules import AlertRule, AlertRuleRevision, AlertRuleVersion
+from src.models.alerts import Alert
 from src.models.atendimentos import Angel, Atendimento, Polo
 from src.models.audit import AuditEntry
 from src.models.base import Base
 from src.models.clients import Client
+from src.models.events import Event, EventHighWater, EventOrder
 from src.models.files import File
 from src.models.idempotency import IdempotencyKey
 from src.models.imports import Import, ImportChange
@@ -17,6 +19,7 @@ from src.models.views import ViewRefresh
 
 __all__ = [
     "Account",
+    "Alert",
     "AlertRule",
     "AlertRuleRevision",
     "AlertRuleVersion",
@@ -28,6 +31,9 @@ __all__ = [
     "Base",
     "Client",
     "ClientRollup",
+    "Event",
+    "EventHighWater",
+    "EventOrder",
     "File",
     "IdempotencyKey",
     "Import",

@@ -21,6 +21,11 @@ class Repository(Generic[M]):
     def __init__(self, session: Session) -> None:
         self.session = session
 
+    @property
+    def tie(self) -> InstrumentedAttribute[Any]:
+        """What orders rows that are equal otherwise."""
+        return self.orderings["id"]
+
     def find(self, id_: Any) -> M | None:
         return self.session.get(self.model, id_)
 
@@ -64,7 +69,7 @@ class Repository(Generic[M]):
         return select(self.model)
 
     def _statement(self, query: PageQuery, conditions: tuple[ColumnElement[bool], ...]) -> Select[Any]:
-        column, tie = (self.orderings | self.numbered)[query.column], self.orderings["id"]
+        column, tie = (self.orderings | self.numbered)[query.column], self.tie
         direction = "desc" if query.is_read_descending else "asc"
         statement = self._select().where(*conditions).limit(query.per_page + 1)
         statement = statement.order_by(getattr(column, direction)(), getattr(tie, direction)())
@@ -76,7 +81,7 @@ class Repository(Generic[M]):
         cursor, is_descending = query.cursor, query.is_read_descending
         if cursor is None:
             return [true()]
-        column, tie = self.orderings.get(query.column), self.orderings["id"]
+        column, tie = self.orderings.get(query.column), self.tie
         if column is None or not (_fits(column, cursor.value) and _fits(tie, cursor.id)):
             raise BadCursor("It belongs to another list. Use the next and prev links as they come.")
         if cursor.value is None:
@@ -91,7 +96,7 @@ class Repository(Generic[M]):
         if query.column in self.numbered:
             return (query.page or 1) + (-1 if is_backward else 1)
         value = getattr(row, self.orderings[query.column].key)
-        return Cursor(query.order_by, value, getattr(row, self.orderings["id"].key), is_backward)
+        return Cursor(query.order_by, value, getattr(row, self.tie.key), is_backward)
 
 
 def _is_nullable(column: InstrumentedAttribute[Any]) -> bool:

@@ -113,8 +113,10 @@ def policy_of(app: Flask, rule: Rule) -> Policy | None:
     return getattr(app.view_functions[rule.endpoint], "policy", None)
 
 
-def undocumented(app: Flask, document: dict[str, Any], below: str = "/api/v1") -> list[str]:
-    """Operations below an address that are only in the url map, or only in the OpenAPI document."""
+def undocumented(
+    app: Flask, document: dict[str, Any], below: tuple[str, ...] = ("/api/v1", "/event")
+) -> list[str]:
+    """Operations below these addresses that are only in the url map, or only in the OpenAPI document."""
     served = {
         f"{method} {PARAMETER.sub(BRACED, rule.rule)}"
         for rule in app.url_map.iter_rules()

@@ -53,6 +53,11 @@ ROWS = {
     "alert_rule_version": f"(rule_id, version, kind, asked_on, parameters) "
     f"VALUES ({ID}, 1, 'consecutive', 'any', '{{\"count\": 3}}')",
     "alert_rule_revision": "(id, revision) VALUES (1, 1)",
+    "event": "(client_id, t, is_global, type, amount) VALUES (1, 10, true, 'deposit', 42)",
+    "event_order": "(ordering, time_unit) VALUES ('global', 's')",
+    "event_high_water": "(stream, t) VALUES (0, 10)",
+    "alert": "(rule_id, rule_version, code, client_id, t, causes, is_shadow) "
+    "SELECT rule_id, version, 1100, 1, 10, '{10}', false FROM alert_rule_version LIMIT 1",
     "audit": "(account_name, action, object_type, object_id, detail) VALUES ('ana', 'a', 'b', 'c', '{}')",
 }
 

@@ -1,0 +1,171 @@
+"""The log of events: what a batch must know is one read, what it leaves is one write, guarded by the read.
+
+Written by hand for psycopg, on the session's own connection: here each tenth of a millisecond counts.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import psycopg
+from sqlalchemy.orm import Session
+
+from src.database import driver_connection, note_transaction
+from src.domain.alerts import Event, EventType
+from src.domain.event_batches import Batch, Past, Place, stream_of
+from src.domain.events import NewEvent, Ordering
+
+STREAMS = {Ordering.GLOBAL: "0", Ordering.PER_CLIENT: "c.id"}
+
+READ = """
+    SELECT asked.name, c.id, h.t, recent.ts, recent.deposits, recent.amounts,
+        (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp())
+    FROM unnest(%(names)s::text[]) AS asked (name)
+    LEFT JOIN client c ON c.external_id = asked.name AND c.deleted_at IS NULL
+    LEFT JOIN event_high_water h ON h.stream = {stream}
+    LEFT JOIN LATERAL (
+        SELECT array_agg(e.t) AS ts, array_agg(e.type = 'deposit') AS deposits, array_agg(e.amount) AS amounts
+        FROM (SELECT t, type, amount FROM event WHERE client_id = c.id ORDER BY t DESC LIMIT %(depth)s) AS e
+    ) AS recent ON true
+"""
+HOLD = "SELECT FROM event_high_water WHERE stream = ANY(%(streams)s) ORDER BY stream FOR UPDATE"
+# All streams must still be where they were seen, or nothing is written: what was judged would not hold.
+WRITE = """
+    WITH seen AS (
+        SELECT * FROM unnest(%(streams)s::bigint[], %(seen)s::bigint[], %(latest)s::bigint[])
+            AS s (stream, t, latest)
+    ), held AS (
+        SELECT stream, t FROM event_high_water WHERE stream = ANY(%(streams)s) ORDER BY stream FOR UPDATE
+    ), moved AS (
+        UPDATE event_high_water AS h SET t = seen.latest FROM held JOIN seen USING (stream, t)
+        WHERE h.stream = held.stream RETURNING h.stream
+    ), begun AS (
+        INSERT INTO event_high_water SELECT stream, latest FROM seen WHERE t IS NULL ORDER BY stream
+        ON CONFLICT DO NOTHING RETURNING stream
+    ), guard AS (
+        SELECT (SELECT count(*) FROM moved) + (SELECT count(*) FROM begun) = cardinality(%(streams)s) AS holds
+    ), stored AS (
+        INSERT INTO event (client_id, t, type, amount, event_id, answer, is_global, import_id)
+        SELECT n.*, %(is_global)s, %(import_id)s::uuid
+        FROM unnest(%(clients)s::bigint[], %(ts)s::bigint[], %(types)s::text[], %(amounts)s::numeric[],
+            %(event_ids)s::text[], %(answers)s::text[]) AS n, guard WHERE guard.holds
+    ), raised AS (
+        INSERT INTO alert (rule_id, rule_version, code, is_shadow, client_id, t, causes)
+        SELECT r.rule_id, r.rule_version, r.code, r.is_shadow, r.client_id, r.t, r.causes::bigint[]
+        FROM unnest(%(rules)s::uuid[], %(versions)s::int[], %(codes)s::int[], %(shadows)s::bool[],
+            %(hit_clients)s::bigint[], %(hit_ts)s::bigint[], %(causes)s::text[])
+            AS r (rule_id, rule_version, code, is_shadow, client_id, t, causes), guard WHERE guard.holds
+    )
+    SELECT holds, pg_current_xact_id_if_assigned()::text FROM guard
+"""
+FIND_ANSWERS = """
+    SELECT e.event_id, e.type, e.amount, c.external_id, e.t, e.answer
+    FROM event e JOIN client c ON c.id = e.client_id WHERE e.event_id = ANY(%(event_ids)s)
+"""
+FIND_TIMES = {
+    Ordering.GLOBAL: "SELECT 0, t FROM event WHERE is_global AND t = ANY(%(ts)s)",
+    Ordering.PER_CLIENT: """
+        SELECT client_id, t FROM event
+        WHERE (client_id, t) IN (SELECT * FROM unnest(%(streams)s::bigint[], %(ts)s::bigint[]))
+    """,
+}
+FIX = """
+    INSERT INTO event_order (ordering, time_unit) VALUES (%(ordering)s, %(time_unit)s) ON CONFLICT DO NOTHING
+"""
+FIXED = "SELECT ordering, time_unit FROM event_order"
+
+
+class Snapshot(NamedTuple):
+    """The pasts of the clients asked about, the revision of the rules, and the time in seconds."""
+
+    pasts: Mapping[str, Past]
+    revision: int
+    now: float
+
+
+class EventLog:
+    def __init__(self, session: Session, ordering: Ordering) -> None:
+        self.session = session
+        self.ordering = ordering
+        self.connection = driver_connection(session)
+
+    def read(self, names: Collection[str], depth: int) -> Snapshot:
+        """The clients, how far their streams are, and the latest `depth` events of each."""
+        statement = READ.format(stream=STREAMS[self.ordering])
+        rows = self._run(statement, names=list(names), depth=depth)
+        pasts = {row[0]: self._past(row, depth) for row in rows}
+        return Snapshot(pasts, rows[0][6], float(rows[0][7]))
+
+    def hold(self, streams: Collection[int]) -> None:
+        """Keep the streams until the end of the transaction: what is read from now on stays so."""
+        self._run(HOLD, streams=list(streams))
+
+    def write(self, batch: Batch, import_id: Any = None) -> bool:
+        """Store the batch, if its streams are still where they were seen; answers whether it did."""
+        try:
+            holds, xid = self._run(WRITE, **self._values(batch), import_id=import_id)[0]
+        except (
+            psycopg.IntegrityError
+        ):  # another took the event_id, or the client away, between our two statements
+            return False
+        note_transaction(self.session, xid)
+        return bool(holds)
+
+    def _values(self, batch: Batch) -> dict[str, Any]:
+        streams = sorted(batch.latest)
+        hits = [(one, hit) for one in batch.events for hit in one.hits]
+        return {
+            "streams": streams,
+            "seen": [batch.seen[stream] for stream in streams],
+            "latest": [batch.latest[stream] for stream in streams],
+            "is_global": self.ordering is Ordering.GLOBAL,
+            "clients": [one.client_id for one in batch.events],
+            "ts": [one.event.t for one in batch.events],
+            "types": [one.event.type for one in batch.events],
+            "amounts": [one.event.amount for one in batch.events],
+            "event_ids": [one.event.event_id for one in batch.events],
+            "answers": [one.answer if one.event.event_id else None for one in batch.events],
+            "rules": [hit.rule.id for _, hit in hits],
+            "versions": [hit.rule.version for _, hit in hits],
+            "codes": [hit.rule.code for _, hit in hits],
+            "shadows": [hit.rule.is_shadow for _, hit in hits],
+            "hit_clients": [one.client_id for one, _ in hits],
+            "hit_ts": [one.event.t for one, _ in hits],
+            "causes": [f"{{{','.join(map(str, hit.causes))}}}" for _, hit in hits],
+        }
+
+    def answers(self, event_ids: Collection[str]) -> dict[str, tuple[NewEvent, str]]:
+        """The events that are stored under these ids, with the answers they got."""
+        rows = self._run(FIND_ANSWERS, event_ids=list(event_ids))
+        return {
+            id_: (NewEvent(type_, amount, client, t, client, id_), answer)
+            for id_, type_, amount, client, t, answer in rows
+        }
+
+    def taken(self, places: Collection[Place]) -> set[Place]:
+        """Which of these pairs of a stream and a t there are."""
+        streams, ts = [place[0] for place in places], [place[1] for place in places]
+        values = {"ts": ts} | ({} if self.ordering is Ordering.GLOBAL else {"streams": streams})
+        return set(self._run(FIND_TIMES[self.ordering], **values))
+
+    def fix_order(self, time_unit: str) -> None:
+        """Fix the order and the unit, unless they are fixed already."""
+        self._run(FIX, ordering=self.ordering, time_unit=time_unit)
+
+    def fixed_order(self) -> tuple[str, str] | None:
+        """The order and the unit, once they are fixed."""
+        rows = self._run(FIXED)
+        return rows[0] if rows else None
+
+    def _past(self, row: Sequence[Any], depth: int) -> Past:
+        client_id, latest, ts, deposits, amounts = row[1:6]
+        recent = [
+            Event(t, t, EventType.DEPOSIT if is_deposit else EventType.WITHDRAW, amount)
+            for t, is_deposit, amount in zip(ts or (), deposits or (), amounts or (), strict=True)
+        ]
+        recent.reverse()
+        stream = stream_of(self.ordering, client_id)
+        return Past(client_id, stream, latest, recent, is_whole=len(recent) < depth)
+
+    def _run(self, statement: str, **values: Any) -> list[Any]:
+        cursor = self.connection.execute(statement, values, prepare=True, binary=True)
+        return cursor.fetchall() if cursor.description else []

@@ -1,0 +1,109 @@
+"""Takes events from all threads of a process: one thread writes, and what comes meanwhile goes with the next.
+
+So a lone caller never waits for company, and many at once share one transaction, one flush to the disk.
+"""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from src.database import Database
+from src.domain.event_batches import Outcome
+from src.domain.events import EventsBusy, NewEvent
+from src.services.events import EventMemory, EventService, Overtaken, tell
+
+MOST_AT_ONCE = 2_000  # events in one transaction, so that nobody waits long for its end
+MOST_WAITING = 10_000
+FREE_TRIES = 2  # then the streams are held first
+TRIES = 5
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    """One caller's events; `turn` is let go when they are done, or when the caller is to write."""
+
+    events: Sequence[NewEvent]
+    turn: threading.Lock = field(default_factory=threading.Lock)
+    outcomes: list[Outcome] | None = None
+    error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.turn.acquire()
+
+
+class EventIntake:
+    def __init__(self, database: Database, memory: EventMemory) -> None:
+        self.database = database
+        self.memory = memory
+        self._door = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        self._is_writing = False
+
+    def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        """Store these events, in this order and one transaction; an outcome for each."""
+        ticket = _Ticket(events)
+        with self._door:
+            if sum(len(other.events) for other in self._waiting) > MOST_WAITING:
+                raise EventsBusy("More events are waiting than can be written; try again in a moment.")
+            self._waiting.append(ticket)
+            leads, self._is_writing = not self._is_writing, True
+        if not leads:
+            ticket.turn.acquire()
+        if ticket.outcomes is None and ticket.error is None:
+            self._lead()
+        if ticket.error is not None:
+            raise ticket.error
+        outcomes = ticket.outcomes or []
+        tell(outcomes)  # in the thread, and with the log's context, of the request they belong to
+        return outcomes
+
+    def _lead(self) -> None:
+        """Write what waits, and hand on to the first of those who came meanwhile."""
+        with self._door:
+            mine = self._taken()
+        try:
+            self._write(mine)
+        finally:
+            with self._door:
+                following = self._waiting[0] if self._waiting else None
+                self._is_writing = following is not None
+            for ticket in mine[1:]:
+                ticket.turn.release()
+            if following:
+                following.turn.release()
+
+    def _taken(self) -> list[_Ticket]:
+        """The first tickets, as many as go into one transaction; ours is the first of all."""
+        size, number = 0, 0
+        while number < len(self._waiting) and (
+            number == 0 or size + len(self._waiting[number].events) <= MOST_AT_ONCE
+        ):
+            size += len(self._waiting[number].events)
+            number += 1
+        taken, self._waiting = self._waiting[:number], self._waiting[number:]
+        return taken
+
+    def _write(self, tickets: list[_Ticket]) -> None:
+        """They came at the same time, so any order of them is true; a higher t first would lose the lower."""
+        order = sorted(tickets, key=lambda ticket: ticket.events[0].t if ticket.events else 0)
+        events = [event for ticket in order for event in ticket.events]
+        try:
+            outcomes = iter(self._stored(events))
+            for ticket in order:
+                ticket.outcomes = [next(outcomes) for _ in ticket.events]
+        except BaseException as error:
+            is_ours = isinstance(error, Exception)
+            for ticket in order:
+                ticket.error = error if is_ours else EventsBusy("The writing was interrupted; send it again.")
+            if not is_ours:  # this thread is to end, and the others go on
+                raise
+
+    def _stored(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        """Tried anew when another process was quicker; at last with the streams held, so that none can be."""
+        for attempt in range(TRIES):
+            try:
+                with self.database.unit_of_work() as session:
+                    return EventService(session, self.memory).append(events, is_held=attempt >= FREE_TRIES)
+            except Overtaken:
+                continue
+        raise EventsBusy("Others write the same moments just now; try again.")

@@ -1,0 +1,148 @@
+"""Events: judged and stored, in one transaction, by the rules as they are at that moment."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+
+from src.config import Settings
+from src.database import after_commit
+from src.domain.alerts import Needs, RuleSet, needs
+from src.domain.event_batches import Accepted, Judge, Outcome, Past
+from src.domain.events import NewEvent, Ordering, OrderIsFixed, TimeUnit
+from src.repositories.alert_rules import AlertRuleRepository
+from src.repositories.event_log import EventLog, Snapshot
+
+log = logging.getLogger("src.events")
+DEPTH, DEEPER = (
+    8,
+    8,
+)  # how many events of each client are read at first, and how many times more the next time
+
+
+class Overtaken(Exception):
+    """Others wrote between our reading and our writing: nothing is stored, judge again."""
+
+
+@dataclass
+class EventMemory:
+    """What a process remembers between transactions: the rules of a revision, and that the order is fixed."""
+
+    ordering: Ordering
+    unit: TimeUnit
+    max_ahead: int | None  # in the unit of t
+    is_fixed: bool = False
+    revision: int = -1
+    rules: RuleSet = field(default_factory=RuleSet)
+    needs: Needs = field(default_factory=Needs)
+
+    @classmethod
+    def of(cls, settings: Settings) -> "EventMemory":
+        unit = TimeUnit(settings.event_time_unit)
+        ahead = settings.event_max_ahead_seconds
+        return cls(Ordering(settings.event_ordering), unit, ahead * unit.per_second if ahead else None)
+
+
+class EventService:
+    def __init__(self, session: Session, memory: EventMemory) -> None:
+        self.session = session
+        self.memory = memory
+        self.log = EventLog(session, memory.ordering)
+
+    def append(
+        self, events: Sequence[NewEvent], *, import_id: UUID | None = None, is_held: bool = False
+    ) -> list[Outcome]:
+        """Judge the events in this order, and store what may be; an outcome for each.
+
+        Raises Overtaken when others were quicker. Held, nobody can be: for who was overtaken too often.
+        """
+        self._fix_order()
+        names = {event.client for event in events}
+        snapshot = self.log.read(names, DEPTH)
+        if is_held:
+            self.log.hold(sorted({past.stream for past in snapshot.pasts.values()}))
+            snapshot = self.log.read(names, DEPTH)
+        self._know_rules(snapshot.revision)
+        self._deepen(events, snapshot)
+        known = self.log.answers([event.event_id for event in events if event.event_id is not None])
+        judge = Judge(self.memory.rules, snapshot.pasts, known, self._bound(snapshot))
+        outcomes = judge.judge(events)
+        if judge.batch.events and not self.log.write(judge.batch, import_id):
+            raise Overtaken
+        if judge.too_low:
+            judge.settle(outcomes, self.log.taken({place for _, _, place, _ in judge.too_low}))
+        return outcomes
+
+    def check_order(self) -> None:
+        """Raise when the order or the unit was fixed otherwise; without an event, nothing is."""
+        fixed = self.log.fixed_order()
+        if fixed is not None and fixed != (self.memory.ordering, self.memory.unit):
+            raise _fixed_otherwise(*fixed)
+
+    def _fix_order(self) -> None:
+        if self.memory.is_fixed:
+            return
+        self.log.fix_order(self.memory.unit)
+        self.check_order()
+
+        def remember() -> None:
+            self.memory.is_fixed = True
+
+        after_commit(self.session, remember)
+
+    def _know_rules(self, revision: int) -> None:
+        """Read the rules anew when the revision, which came with the events, is another."""
+        if revision != self.memory.revision:
+            self.memory.revision, self.memory.rules = AlertRuleRepository(self.session).asked()
+            self.memory.needs = needs(self.memory.rules)
+
+    def _deepen(self, events: Sequence[NewEvent], snapshot: Snapshot) -> None:
+        """Read more of those clients of whom the rules must know more."""
+        first = {event.client: event.t for event in reversed(events)}
+        depth, wanting = DEPTH, self._wanting(first, snapshot.pasts)
+        while wanting:
+            depth *= DEEPER
+            for name, past in self.log.read(list(wanting), depth).pasts.items():
+                snapshot.pasts[name].recent, snapshot.pasts[name].is_whole = past.recent, past.is_whole
+            wanting = self._wanting(wanting, snapshot.pasts)
+
+    def _wanting(self, first: dict[str, int], pasts: Mapping[str, Past]) -> dict[str, int]:
+        return {name: t for name, t in first.items() if not pasts[name].is_enough(self.memory.needs, t)}
+
+    def _bound(self, snapshot: Snapshot) -> int | None:
+        ahead = self.memory.max_ahead
+        return None if ahead is None else int(snapshot.now * self.memory.unit.per_second) + ahead
+
+
+def _fixed_otherwise(ordering: str, unit: str) -> OrderIsFixed:
+    return OrderIsFixed(
+        f"The events here are in the order EVENT_ORDERING={ordering}, with EVENT_TIME_UNIT={unit}. "
+        "The first event has fixed that; set both accordingly."
+    )
+
+
+def tell(outcomes: Iterable[Outcome]) -> None:
+    """Log what was evaluated, for who looks closely, and each alert; called when they are committed."""
+    for one in outcomes:
+        if not isinstance(one, Accepted):
+            continue
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("event judged", extra=_members(one, codes=[hit.rule.code for hit in one.hits]))
+        for hit in one.hits:
+            log.warning(
+                "alert",
+                extra=_members(
+                    one,
+                    code=hit.rule.code,
+                    version=hit.rule.version,
+                    causes=list(hit.causes),
+                    is_shadow=hit.rule.is_shadow,
+                ),
+            )
+
+
+def _members(one: Accepted, **more: Any) -> dict[str, Any]:
+    return {"client": one.event.client, "t": one.event.t, "type": one.event.type, **more}

@@ -1,0 +1,182 @@
+"""Many write events at once, from several processes: one order, nothing lost, alerts as if one by one."""
+
+import random
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from src.app import check_event_order
+from src.config import SettingsError
+from src.domain.errors import DomainError
+from src.domain.event_batches import Accepted
+from src.domain.events import DuplicateTimestamp, OrderIsFixed, TimestampNotRising
+from src.services.event_intake import EventIntake
+from src.services.events import EventMemory, EventService, Overtaken
+from src.wiring import EXTENSION
+from tests.committing import Workshop
+from tests.domain.alerts.making import SHIPPED
+from tests.domain.alerts.model import Past, causes, cents
+from tests.factories.clients import a_client
+from tests.factories.events import alerts, an_event, stored
+
+ORDERINGS = ["global", "per_client"]
+CLIENTS = 3
+
+
+@pytest.fixture
+def clients(workshop: Workshop) -> list[str]:
+    return [a_client(str(number)).external_id for number in range(1, CLIENTS + 1)]
+
+
+def process(workshop: Workshop, ordering: str, **changes: Any) -> EventIntake:
+    """The intake of another process."""
+    settings = replace(workshop.settings, event_ordering=ordering, **changes)
+    return EventIntake(workshop.another_database(), EventMemory.of(settings))
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_of_many_writers_each_accepted_event_is_there_once_and_alerts_are_those_of_one_by_one(
+    workshop: Workshop, clients: list[str], ordering: str
+) -> None:
+    intakes = [process(workshop, ordering) for _ in range(3)]
+    times = iter(range(10**6))  # drawn by all: what is behind when it arrives is refused
+
+    def write(number: int) -> list[Any]:
+        chance, outcomes = random.Random(number), []
+        for _ in range(25):
+            event = an_event(
+                chance.choice(["deposit", "withdraw"]),
+                str(chance.choice([50, 100, 101, 150])),
+                chance.choice(clients),
+                next(times),
+            )
+            outcomes += [(event, outcome) for outcome in intakes[number % 3].append([event])]
+        return outcomes
+
+    outcomes = [pair for one in workshop.together(write, 9) for pair in one]
+    accepted = {(event.client, event.t): one for event, one in outcomes if isinstance(one, Accepted)}
+    refused = [one for _, one in outcomes if isinstance(one, DomainError)]
+    assert {type(one) for one in refused} <= {TimestampNotRising}
+    with workshop.database.unit_of_work() as session:
+        rows, raised = stored(session), alerts(session)
+    assert sorted((client, t) for client, t, _, _ in rows) == sorted(accepted)
+    assert len(rows) > 50
+    answered = {(c, t, hit.rule.code) for (c, t), one in accepted.items() for hit in one.hits}
+    assert {(client, t, code) for client, t, code, _ in raised} == answered
+    assert len(raised) == len(answered) == len(expected(rows))
+    assert answered == expected(rows)
+
+
+def expected(rows: list[tuple[str, int, str, str]]) -> set[tuple[str, int, int]]:
+    """The alerts of the rules that ship, over what is in the table, by the naive model."""
+    found = set()
+    for client in {row[0] for row in rows}:
+        past: list[Past] = []
+        for _, t, type_, amount in (row for row in rows if row[0] == client):
+            past.append(Past(t, t, type_, cents(amount)))
+            found |= {(client, t, rule["code"]) for rule in SHIPPED if causes(rule, past)}
+    return found
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_of_equal_times_exactly_one_is_stored_and_the_others_are_duplicates(
+    workshop: Workshop, clients: list[str], ordering: str
+) -> None:
+    intakes = [process(workshop, ordering) for _ in range(4)]
+
+    def write(number: int) -> Any:
+        return intakes[number % 4].append([an_event("deposit", "1", clients[0], 10)])[0]
+
+    outcomes = workshop.together(write, 8)
+    assert sum(isinstance(one, Accepted) for one in outcomes) == 1
+    assert sum(isinstance(one, DuplicateTimestamp) for one in outcomes) == 7
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_one_event_id_sent_by_many_at_once_is_one_event_with_one_answer(
+    workshop: Workshop, clients: list[str], ordering: str
+) -> None:
+    intakes = [process(workshop, ordering) for _ in range(4)]
+
+    def write(number: int) -> Any:
+        return intakes[number % 4].append([an_event("withdraw", "101", clients[0], 10, event_id="e")])[0]
+
+    assert {one.answer for one in workshop.together(write, 8)} == {
+        '{"alert":true,"alert_codes":[1100],"user_id":"1"}'
+    }
+
+
+def test_in_the_order_of_each_client_times_may_be_equal_between_clients(
+    workshop: Workshop, clients: list[str]
+) -> None:
+    intake = process(workshop, "per_client")
+    first = intake.append([an_event("deposit", "1", client, 10) for client in clients])
+    assert all(isinstance(one, Accepted) for one in first)
+    again = intake.append([an_event("deposit", "1", clients[0], t) for t in (10, 9, 11)])
+    assert [type(one) for one in again] == [DuplicateTimestamp, TimestampNotRising, Accepted]
+
+
+def test_who_reads_behind_the_latest_event_never_finds_an_earlier_one_later(
+    workshop: Workshop, clients: list[str]
+) -> None:
+    intakes = [process(workshop, "global") for _ in range(3)]
+    times = iter(range(10**6))
+    seen: list[int] = []
+    is_over: list[bool] = []
+
+    def write(number: int) -> None:
+        for _ in range(40):
+            intakes[number].append([an_event("deposit", "1", clients[number], next(times))])
+
+    def tail() -> None:
+        while True:
+            stop = bool(is_over)
+            with reader.unit_of_work() as session:
+                statement = text("SELECT t FROM event WHERE t > :t ORDER BY t")
+                seen.extend(session.scalars(statement, {"t": seen[-1] if seen else -1}))
+            if stop:
+                return
+
+    reader = workshop.another_database()
+    tailing = workshop.in_thread(tail)
+    workshop.together(write, 3)
+    is_over.append(True)
+    tailing.result(timeout=30)
+    with workshop.database.unit_of_work() as session:
+        assert seen == [t for _, t, _, _ in stored(session)]
+
+
+def test_who_is_overtaken_stores_nothing_and_judges_again(workshop: Workshop, clients: list[str]) -> None:
+    slow, quick = process(workshop, "global"), process(workshop, "global")
+    quick.append([an_event("withdraw", "1", clients[0], 1)])
+    with pytest.raises(Overtaken), slow.database.unit_of_work() as session:
+        service = EventService(session, slow.memory)
+        read = service.log.read
+
+        def read_and_be_overtaken(*values: Any) -> Any:  # between two statements
+            snapshot = read(*values)
+            quick.append([an_event("withdraw", "1", clients[0], 2)])
+            return snapshot
+
+        service.log.read = read_and_be_overtaken  # type: ignore[method-assign, assignment]  # for a moment
+        service.append([an_event("withdraw", "1", clients[0], 3)])
+    with workshop.database.unit_of_work() as session:
+        assert [t for _, t, _, _ in stored(session)] == [1, 2]
+    assert [one.hits[0].rule.code for one in slow.append([an_event("withdraw", "1", clients[0], 3)])] == [30]
+
+
+def test_the_first_event_fixes_the_order_and_the_unit(workshop: Workshop, clients: list[str]) -> None:
+    process(workshop, "per_client").append([an_event("deposit", "1", clients[0], 1)])
+    for other in (process(workshop, "global"), process(workshop, "per_client", event_time_unit="ms")):
+        with pytest.raises(OrderIsFixed, match="EVENT_ORDERING=per_client, with EVENT_TIME_UNIT=s"):
+            other.append([an_event("deposit", "1", clients[0], 2)])
+    with workshop.database.unit_of_work() as session:
+        assert len(stored(session)) == 1
+    for ordering, fits in (("per_client", True), ("global", False)):
+        settings = replace(workshop.settings, event_ordering=ordering)
+        workshop.app.extensions[EXTENSION] = replace(workshop.adapters, settings=settings)
+        with nullcontext() if fits else pytest.raises(SettingsError, match="EVENT_ORDERING=per_client"):
+            check_event_order()
