@@ -103,9 +103,10 @@ def test_an_example_body_has_the_members_of_its_schema(openapi: Json, requests: 
         wanted = next((kind for kind in ("multipart/form-data", "application/json") if kind in content), None)
         assert request.get("body", {}).get("mimeType") == wanted
         if wanted == "application/json":
-            name = content[wanted]["schema"]["$ref"].rpartition("/")[2]
-            schema = openapi["components"]["schemas"][name]
-            body = json.loads(request["body"]["text"])
+            schema, body = content[wanted]["schema"], json.loads(request["body"]["text"])
+            if schema.get("type") == "array":
+                schema, (body,) = schema["items"], body
+            schema = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             assert set(schema.get("required", [])) <= body.keys() <= schema["properties"].keys()
 
 

@@ -20,6 +20,7 @@ USER_ID = {
         {"type": "string", "minLength": 1, "maxLength": LONGEST_CLIENT},
     ],
     "description": 'The client\'s id, as files have it; 7 and "7" are the same.',
+    "example": 1,
 }
 AMOUNT = {
     "type": ["string", "number"],
@@ -35,7 +36,10 @@ class EventCreateSchema(Schema):
     t = fields.Integer(required=True, strict=True, **T, metadata={"description": "Above the latest."})
     event_id = fields.String(
         validate=validate.Length(min=1, max=LONGEST_EVENT_ID),
-        metadata={"description": "Yours; the same event with the same id gets the first answer again."},
+        metadata={
+            "description": "Yours; the same event with the same id gets the first answer again.",
+            "example": "deposit-2026-0001",
+        },
     )
 
 
