@@ -16,6 +16,7 @@ CHOICES = {
     "log_format": ("auto", "json", "text"),
     "event_ordering": ("global", "per_client"),
     "event_time_unit": ("s", "ms", "us"),
+    "smtp_security": ("starttls", "tls", "off"),
 }
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -74,6 +75,21 @@ class Settings:
     max_waiters: int = 8
     max_readers: int = 2
 
+    public_url: str = ""  # https://indicators.example.org: what links in mails begin with
+    webhook_hosts: tuple[str, ...] = ()  # name:port pairs that webhooks may go to though they are not public
+    webhook_ca_file: str = ""
+    delivery_seconds: int = 10
+    delivery_folders: tuple[str, ...] = ()  # name=folder or name=s3://bucket/prefix
+    smtp_host: str = ""
+    smtp_port: int = 587
+    smtp_security: str = "starttls"
+    smtp_user: str = ""
+    smtp_password: str = field(default="", repr=False)
+    smtp_ca_file: str = ""
+    mail_from: str = ""
+    mail_domains: tuple[str, ...] = ()  # empty: mail may go to any domain
+    mail_attachment_bytes: int = 10 * MIB
+
     lease_seconds: int = 30
     heartbeat_seconds: int = 10
     rehint_seconds: int = 30
@@ -98,6 +114,16 @@ class Settings:
             ZoneInfo(self.business_time_zone)
         except (KeyError, ValueError, OSError) as error:
             raise SettingsError("BUSINESS_TIME_ZONE must be a time zone, as America/Sao_Paulo") from error
+
+        if self.smtp_host and "@" not in self.mail_from:
+            raise SettingsError("MAIL_FROM must be an e-mail address when SMTP_HOST is set")
+        if any("=" not in folder for folder in self.delivery_folders):
+            raise SettingsError("DELIVERY_FOLDERS must be name=folder pairs, separated by commas")
+
+    @property
+    def delivery_roots(self) -> dict[str, str]:
+        """The folders that files may be delivered to, by name."""
+        return {name: place for name, _, place in (pair.partition("=") for pair in self.delivery_folders)}
 
     @property
     def is_embedded(self) -> bool:

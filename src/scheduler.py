@@ -1,4 +1,4 @@
-"""The scheduler: repeats hints, sweeps expired leases, plans the daily work. Any number may run at once."""
+"""The scheduler: repeats hints, sweeps leases, plans work, empties the outbox. Any number may run at once."""
 
 import logging
 import signal
@@ -48,7 +48,7 @@ class Scheduler:
 
     def tick(self) -> None:
         """One round. Each part is a transaction of its own, and safe beside other schedulers."""
-        for part in (sweep, self._plan, self._hint):
+        for part in (sweep, self._plan, release_deliveries, self._hint):
             _attempt(part)
 
     def _plan(self) -> None:
@@ -111,6 +111,12 @@ def plan_refreshes() -> None:
     """Refreshes that were asked for while the queue was full get their jobs now."""
     with services() as s:
         s.views.enqueue_jobless()
+
+
+def release_deliveries() -> None:
+    """What is due in the outbox gets its jobs; what was promised for the end of a job, when that is over."""
+    with services() as s:
+        s.deliveries.release()
 
 
 def hint(settings: Settings, depth: int, *, is_anew: bool = False) -> None:

@@ -17,6 +17,7 @@ from src.repositories.alert_rules import AlertRuleRepository, AlertRuleVersionRe
 from src.repositories.atendimentos import AngelRepository, AtendimentoRepository, PoloRepository
 from src.repositories.audit import AuditRepository
 from src.repositories.clients import ClientRepository
+from src.repositories.deliveries import DeliveryRepository, WebhookSecretRepository
 from src.repositories.events import EventRepository
 from src.repositories.files import FileRepository
 from src.repositories.imports import ImportRepository
@@ -33,6 +34,7 @@ from src.services.api_keys import ApiKeyService
 from src.services.atendimentos import AtendimentoService
 from src.services.audit import AuditTrail
 from src.services.clients import ClientService
+from src.services.deliveries import DeliveryService
 from src.services.etl import EtlService
 from src.services.event_intake import EventIntake
 from src.services.events import EventMemory, EventService
@@ -95,6 +97,18 @@ class Services:
     @cached_property
     def jobs(self) -> JobService:
         return JobService(self.session, self.adapters.hints, self.adapters.settings)
+
+    @cached_property
+    def deliveries(self) -> DeliveryService:
+        return DeliveryService(self.session, self.jobs, self.adapters.settings)
+
+    @cached_property
+    def delivery_rows(self) -> DeliveryRepository:
+        return DeliveryRepository(self.session)
+
+    @cached_property
+    def webhook_secret_rows(self) -> WebhookSecretRepository:
+        return WebhookSecretRepository(self.session)
 
     @cached_property
     def profiles(self) -> ProfileService:

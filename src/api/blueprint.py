@@ -1,17 +1,19 @@
 """A flask-smorest blueprint whose every route states who may use it: leaving it out is a TypeError."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
 import flask_smorest
-from flask import request
+from flask import g, request
 from marshmallow import missing
 from webargs.flaskparser import FlaskParser
+from werkzeug.datastructures import MultiDict
 
 from src.api.authentication import require
 from src.api.lists import XLSX
+from src.api.schemas.notify import NOTIFY, asking
 from src.domain.errors import FieldError, Invalid
 from src.domain.roles import Policy, Role
 
@@ -24,6 +26,7 @@ IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "maxLength": 200},
     "description": "The same request with the same key gets the first answer again, for a day.",
 }
+JSON, FORM = "application/json", "multipart/form-data"
 BINARY = {"type": "string", "format": "binary"}
 SECURITY: list[dict[str, list[str]]] = [{"token": []}, {"apiKey": []}]
 
@@ -37,7 +40,13 @@ class Parser(FlaskParser):
         if not (req.content_length or req.is_json):
             return missing
         req.on_json_loading_failed = _refuse_json
-        return req.get_json()
+        return _without_notify(req.get_json())
+
+    def load_form(self, req: Any, schema: Any) -> Any:
+        form = MultiDict(req.form)
+        if g.get("starts_job"):
+            form.poplist(NOTIFY)
+        return self._makeproxy(form, schema)
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest is untyped
@@ -57,7 +66,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         super().__init__(name, name, url_prefix=url_prefix, description=description)
         self.for_keys = for_keys
         self.scope = scope or name
-        self._prepare_doc_cbks.append(_document_key)
+        self._prepare_doc_cbks += [_document_key, _document_notify]
 
     def route(self, rule: str, *, needs: Role | None, people_only: bool = False, **options: Any) -> Decorator:
         """Register a view that is run only when the caller meets the policy."""
@@ -69,13 +78,17 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         )
 
         def decorate(view: View) -> View:
+            doc: dict[str, Any] = view._apidoc  # type: ignore[attr-defined]  # noqa: SLF001  as Blueprint.doc does
+            starts_job = takes_key and "202" in map(str, doc.get("response", {}).get("responses", ()))
+
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
                 require(policy)
+                g.starts_job = starts_job
                 return view(*args, **kwargs)
 
             guarded.policy = policy  # type: ignore[attr-defined]  # read by the tests of the access matrix
-            guarded._apidoc["takes_key"] = takes_key  # type: ignore[attr-defined]  # noqa: SLF001  as Blueprint.doc does
+            guarded._apidoc |= {"takes_key": takes_key, "starts_job": starts_job}  # type: ignore[attr-defined]  # noqa: SLF001
             if needs is not None:
                 manual = guarded._apidoc.setdefault("manual_doc", {})  # type: ignore[attr-defined]  # noqa: SLF001
                 manual["security"] = SECURITY if is_for_keys else SECURITY[:1]
@@ -132,6 +145,24 @@ def _document_key(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) -> di
     if doc_info.get("takes_key"):
         doc.setdefault("parameters", []).append(IDEMPOTENCY_KEY)
     return doc
+
+
+def _document_notify(doc: dict[str, Any], doc_info: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Every request that starts a job may say who is to be told of its end."""
+    if doc_info.get("starts_job"):
+        manual = doc_info.get("manual_doc", {}).get("requestBody")
+        body = manual or doc.setdefault("requestBody", {"content": {JSON: {}}})
+        for kind in (JSON, FORM):
+            if kind in body["content"]:
+                body["content"][kind] = {"schema": asking(body["content"][kind].get("schema"))}
+    return doc
+
+
+def _without_notify(data: Any) -> Any:
+    """What `once` reads, for all views that start jobs, is no business of their schemas."""
+    if g.get("starts_job") and isinstance(data, Mapping):
+        return {name: value for name, value in data.items() if name != NOTIFY}
+    return data
 
 
 def body_fingerprint() -> str:

@@ -69,13 +69,18 @@ class WorkCollector(Collector):
         alive = GaugeMetricFamily(
             "indicators_processes", "Processes that gave a sign lately.", labels=["kind"]
         )
+        deliveries = GaugeMetricFamily(
+            "indicators_deliveries", "Deliveries by channel and state.", labels=["channel", "state"]
+        )
         with services() as s:
             for (kind, state), count in s.job_rows.counts().items():
                 jobs.add_metric([kind, state], count)
             wait.add_metric([], s.job_rows.oldest_wait_seconds())
+            for (channel, state), count in s.delivery_rows.counts().items():
+                deliveries.add_metric([channel, state], count)
             for kind in ("worker", "scheduler"):
                 alive.add_metric([kind], s.process_rows.alive(kind))
-            return [jobs, wait, alive, *_of_views(s.view_rows.overview(VIEWS))]
+            return [jobs, wait, deliveries, alive, *_of_views(s.view_rows.overview(VIEWS))]
 
 
 def _of_views(views: list[dict[str, Any]]) -> list[Metric]:

@@ -12,6 +12,7 @@ from src.api import (
     authentication,
     clients,
     datasets,
+    deliveries,
     envelope,
     etl,
     event,
@@ -54,6 +55,7 @@ RESOURCES = (
     alert_rules,
     etl,
     jobs,
+    deliveries,
     audit,
 )
 BODY_LIMIT = 1024 * 1024

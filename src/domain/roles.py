@@ -26,6 +26,8 @@ SCOPES = (
     "atendimentos:write",
     "clients:read",
     "clients:write",
+    "deliveries:read",
+    "deliveries:write",
     "events:read",
     "events:write",
     "files:read",

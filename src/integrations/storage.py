@@ -80,14 +80,19 @@ class Storage(Protocol):
             return digest.hexdigest()
 
 
-def open_storage(url: str, *, reserve_bytes: int, s3_endpoint_url: str = "") -> Storage:
-    """The store that a setting names: a folder, `s3://bucket/prefix`, or the URL of another fsspec driver."""
+def open_storage(
+    url: str, *, reserve_bytes: int, s3_endpoint_url: str = "", is_shared: bool = False
+) -> Storage:
+    """The store that a setting names: a folder, `s3://bucket/prefix`, or the URL of another fsspec driver.
+
+    A folder that is shared can be read by whom the process's umask lets read it; others are private.
+    """
     parts = urlsplit(url)
     if "://" not in url or parts.scheme == "file":
         from src.integrations.storage_disk import DiskStorage
 
         folder = unquote(parts.path) if parts.scheme == "file" else url
-        return DiskStorage(Path(folder), reserve_bytes=reserve_bytes)
+        return DiskStorage(Path(folder), reserve_bytes=reserve_bytes, is_shared=is_shared)
     if parts.scheme in ("s3", "s3a"):
         from src.integrations.storage_s3 import S3Storage
 

@@ -19,11 +19,12 @@ CHECK_EVERY_BYTES = 16 * 1024 * 1024
 
 
 class DiskStorage(Storage):
-    """Folders are 0700 and files 0600; the root is made when it is first needed."""
+    """Folders are 0700 and files 0600, unless it is shared; the root is made when it is first needed."""
 
-    def __init__(self, root: Path, *, reserve_bytes: int = 0) -> None:
+    def __init__(self, root: Path, *, reserve_bytes: int = 0, is_shared: bool = False) -> None:
         self.root = root.absolute()
         self.reserve_bytes = reserve_bytes
+        self.folder_mode, self.file_mode = (0o777, 0o666) if is_shared else (0o700, 0o600)
 
     def create(self, key: str) -> Upload:
         path = self.root / checked_new_key(key)
@@ -95,9 +96,9 @@ class DiskUpload(Upload):
         self._unchecked = 0
         with self._discarded_on_failure():
             storage.keep_reserve()
-            make_folder(self._temporary.parent)
+            make_folder(self._temporary.parent, storage.folder_mode)
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            self._descriptor = os.open(self._temporary, flags, 0o600)
+            self._descriptor = os.open(self._temporary, flags, storage.file_mode)
 
     def fileno(self) -> int:
         self._must_be_open()
@@ -115,7 +116,7 @@ class DiskUpload(Upload):
     def _complete(self, rest: bytes) -> None:
         self._send(rest)
         os.fsync(self._descriptor)
-        make_folder(self._path.parent)
+        make_folder(self._path.parent, self._storage.folder_mode)
         self._temporary.rename(self._path)
         sync_folder(self._path.parent)
         os.close(self._descriptor)
@@ -126,11 +127,11 @@ class DiskUpload(Upload):
             self._temporary.unlink(missing_ok=True)
 
 
-def make_folder(folder: Path) -> None:
-    """Make what is missing of a path, private, so that it is still there after a power cut."""
+def make_folder(folder: Path, mode: int = 0o700) -> None:
+    """Make what is missing of a path so that it is still there after a power cut."""
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     for part in reversed(missing):
-        part.mkdir(mode=0o700, exist_ok=True)
+        part.mkdir(mode=mode, exist_ok=True)
         sync_folder(part.parent)
 
 

@@ -7,6 +7,7 @@ from src.models.atendimentos import Angel, Atendimento, Polo
 from src.models.audit import AuditEntry
 from src.models.base import Base
 from src.models.clients import Client
+from src.models.deliveries import Delivery, WebhookSecret
 from src.models.events import Event, EventHighWater, EventOrder
 from src.models.files import File
 from src.models.idempotency import IdempotencyKey
@@ -31,6 +32,7 @@ __all__ = [
     "Base",
     "Client",
     "ClientRollup",
+    "Delivery",
     "Event",
     "EventHighWater",
     "EventOrder",
@@ -48,4 +50,5 @@ __all__ = [
     "Transaction",
     "TransactionKey",
     "ViewRefresh",
+    "WebhookSecret",
 ]

@@ -20,6 +20,7 @@ from src.repositories.job_leases import JobLeaseRepository
 from src.repositories.made_names import makers_in_vain, remove_unused_names
 from src.services.files import FileService
 from src.services.scratch import sweep_scratch
+from src.services.sending import delivery_store
 
 KIND = "housekeeping"
 ORPHAN_AGE = timedelta(hours=3)  # no upload takes so long, even by a clock that is an hour off
@@ -28,6 +29,8 @@ SLICE = 500
 DELETE_OLD = {
     "jobs": "DELETE FROM job WHERE finished_at < clock_timestamp() - :job_days * interval '1 day' "
     "AND kind <> 'etl' AND NOT EXISTS (SELECT FROM import WHERE import.job_id = job.id)",
+    "deliveries": "DELETE FROM delivery WHERE finished_at < clock_timestamp() - :job_days * interval '1 day' "
+    "OR (state = 'promised' AND job_id IS NULL)",
     "idempotency keys": "DELETE FROM idempotency_key WHERE expires_at < clock_timestamp()",
     "logins": "DELETE FROM token_family WHERE expires_at < clock_timestamp()",
     "login throttles": "DELETE FROM login_throttle WHERE updated_at < clock_timestamp() - interval '2 days'",
@@ -94,6 +97,12 @@ class HousekeepingService:
                     after_commit(self.session, partial(self.storage.delete, stored.key))
                     swept += 1
         return swept
+
+    def sweep_delivery_folders(self, *, age: timedelta = ORPHAN_AGE) -> int:
+        """Remove what was never published whole: the worker that copied it was killed."""
+        now: datetime = self.session.scalars(select(func.clock_timestamp())).one()
+        stores = (delivery_store(self.settings, name) for name in self.settings.delivery_roots)
+        return sum(store.sweep_unfinished(now - age) for store in stores if store)
 
     def sweep_scratch(self) -> int:
         return sweep_scratch(self.settings, JobLeaseRepository(self.session))

@@ -1,6 +1,7 @@
 """Which handler does which kind of job."""
 
-from src.services import etl, housekeeping, imports, profiles, views
+from src.services import deliveries, etl, housekeeping, imports, profiles, views
+from src.tasks.deliveries import deliver
 from src.tasks.etl import run_etl
 from src.tasks.housekeeping import keep_house
 from src.tasks.imports import load_import, undo_import
@@ -15,4 +16,5 @@ HANDLERS: dict[str, Handler] = {
     imports.UNDO: undo_import,
     views.KIND: refresh_view,
     etl.KIND: run_etl,
+    deliveries.KIND: deliver,
 }

@@ -17,6 +17,7 @@ def keep_house(run: JobRun) -> Outcome:
         run.progress(files, None, "files")
     with run.services() as s:
         orphans = s.housekeeping.sweep_storage() + s.housekeeping.sweep_scratch()
+        orphans += s.housekeeping.sweep_delivery_folders()
     with run.services() as s:
         names = s.housekeeping.remove_unused_names()
     return Outcome({"rows": deleted, "expired_files": files, "orphans": orphans, "unused_names": names})

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import update
 
+from src.domain.deliveries import Channel, Target
 from src.models import Job
 from src.wiring import services
 from tests.factories.accounts import Caller
@@ -37,6 +38,14 @@ def an_import(caller: Caller) -> dict[str, Any]:
     answer = caller.post(f"{IMPORTS}?draft=true", data=form)
     assert answer.status_code == 201, answer.text
     return dict(answer.json or {})
+
+
+def a_delivery(owner: Caller) -> UUID:
+    """Something in the outbox, waiting."""
+    with services() as s:
+        target = Target(Channel.WEBHOOK, "https://hooks.example.org/")
+        row = s.deliveries.queue(target, "test", {"n": 1}, owner_id=owner.id)
+        return s.delivery_rows.add(row).id
 
 
 def an_api_key(caller: Caller, *scopes: str, **members: Any) -> dict[str, Any]:

@@ -30,6 +30,9 @@ ROWS = {
     f"VALUES ({ID}, {ID}, 'upload', 'a.csv', 3, 'x', 'text/csv', '{{}}', 'files/a')",
     "job": f"(id, owner_id, kind, args, state, attempts, max_attempts, fence, is_cancel_requested) "
     f"VALUES ({ID}, {ID}, 'profile', '{{}}', 'queued', 0, 5, 0, false)",
+    "delivery": f"(id, owner_id, what, channel, address, payload, wanted_on, every, state, attempts) "
+    f"VALUES ({ID}, {ID}, 'test', 'webhook', 'https://a.org', '{{}}', 'always', '0 s', 'sent', 1)",
+    "webhook_secret": f"(owner_id, secret) VALUES ({ID}, 's')",
     "idempotency_key": f"(owner_id, key, fingerprint, expires_at) VALUES ({ID}, 'k', 'f', now())",
     "process": f"(id, kind, host, pid) VALUES ({ID}, 'worker', 'here', 1)",
     "angel": "(name) VALUES ('Rita')",

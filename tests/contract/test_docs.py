@@ -24,6 +24,7 @@ CODE = re.compile(r"```.*?```|`[^`\n]+`|^ {4}.*$", re.MULTILINE | re.DOTALL)
 GUIDES = (
     "files",
     "jobs",
+    "deliveries",
     "security",
     "rate-limiting",
     "logging",
@@ -75,6 +76,8 @@ def shown(default: object) -> str:
     """A default as a document writes it."""
     if isinstance(default, bool):
         return "on" if default else "off"
+    if isinstance(default, tuple):
+        return ",".join(default)
     if isinstance(default, int) and default >= MIB:
         return f"{default // GIB} GiB" if default % GIB == 0 else f"{default // MIB} MiB"
     return str(default)

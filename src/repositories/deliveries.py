@@ -1,0 +1,167 @@
+"""The outbox: what is promised, due, on its way or stuck; and the secrets of webhooks."""
+
+from datetime import timedelta
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import Session, aliased
+
+from src.domain.deliveries import MOST_ITEMS, DeliveryState
+from src.domain.errors import NotFound
+from src.domain.jobs import JobState
+from src.domain.paging import Page, PageQuery
+from src.models import Delivery, Job, WebhookSecret
+from src.repositories.base import Repository
+
+OVER = [state for state in JobState if state.is_over]
+
+
+class DeliveryNotFound(NotFound):
+    slug = "delivery-not-found"
+    title = "There is no such delivery, or it is not yours"
+
+
+class DeliveryRepository(Repository[Delivery]):
+    model = Delivery
+    orderings: ClassVar = {"id": Delivery.id, "created_at": Delivery.created_at}
+    missing = DeliveryNotFound
+
+    def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> Delivery:
+        """The delivery, when this owner has it; None stands for «anyone's», for admins."""
+        found = self.session.get(Delivery, id_, with_for_update=is_locked, populate_existing=is_locked)
+        if found is None or (owner_id is not None and found.owner_id != owner_id):
+            raise DeliveryNotFound
+        return found
+
+    def search(
+        self, query: PageQuery, *, owner_id: UUID | None, state: str | None, job_id: UUID | None
+    ) -> Page[Delivery]:
+        asked = {Delivery.owner_id: owner_id, Delivery.state: state, Delivery.job_id: job_id}
+        return self.page(query, *(column == value for column, value in asked.items() if value is not None))
+
+    def announce(self) -> None:
+        """Wake the schedulers when this commits."""
+        self.session.execute(text("SELECT pg_notify('job', '')"))
+
+    def take_turn(self) -> bool:
+        """Whether nobody else looks after the outbox just now; ours until the transaction ends."""
+        mine = func.pg_try_advisory_xact_lock(func.hashtext("outbox"))
+        return bool(self.session.scalar(select(mine)))
+
+    def kept_promises(self, limit: int) -> list[tuple[Delivery, Job]]:
+        """What was promised for the end of a job that is over."""
+        is_over = (Delivery.state == DeliveryState.PROMISED) & Job.state.in_(OVER)
+        statement = select(Delivery, Job).join(Job, Job.id == Delivery.job_id).where(is_over)
+        rows = self.session.execute(statement.limit(limit).with_for_update(of=Delivery, skip_locked=True))
+        return [(delivery, job) for delivery, job in rows]
+
+    def stuck(self, limit: int) -> list[Delivery]:
+        """What is being sent by a job that is over, or gone, without having said how it went."""
+        job = select(Job.id).where(Job.id == Delivery.sending_job_id, Job.state.not_in(OVER))
+        lost = (Delivery.state == DeliveryState.SENDING) & ~job.exists()
+        return list(self.session.scalars(select(Delivery).where(lost).limit(limit).with_for_update()))
+
+    def due(self, limit: int) -> list[Delivery]:
+        """What can be sent now, the oldest first; of a group the first, once it is the group's turn."""
+        own = func.coalesce(Delivery.group_key, Delivery.id.cast(Delivery.group_key.type))
+        place = (Delivery.owner_id, Delivery.channel, Delivery.address, own)
+        now = func.clock_timestamp()
+        first = (
+            select(Delivery.id)
+            .where(Delivery.state == DeliveryState.WAITING, Delivery.due_at <= now, ~_is_held_back())
+            .ext(distinct_on(*place))
+            .order_by(*place, Delivery.attempts.desc(), Delivery.id)
+        )
+        statement = select(Delivery).where(Delivery.id.in_(first)).order_by(Delivery.id).limit(limit)
+        return list(self.session.scalars(statement.with_for_update()))
+
+    def join(self, lead: Delivery) -> None:
+        """What waits for the same group and address goes with this one, up to a number."""
+        others = (
+            select(Delivery.id)
+            .where(
+                _same_group(Delivery, lead),
+                Delivery.id != lead.id,
+                Delivery.state == DeliveryState.WAITING,
+                Delivery.attempts == 0,
+            )
+            .order_by(Delivery.id)
+            .limit(MOST_ITEMS - 1)
+        )
+        joined = {"state": DeliveryState.JOINED, "joined_to": lead.id, "finished_at": func.clock_timestamp()}
+        self.session.execute(update(Delivery).where(Delivery.id.in_(others)).values(**joined))
+
+    def items(self, lead: Delivery) -> list[Delivery]:
+        """The delivery and those that go with it, in their order."""
+        mine = (Delivery.id == lead.id) | (Delivery.joined_to == lead.id)
+        return list(self.session.scalars(select(Delivery).where(mine).order_by(Delivery.id)))
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """How many there are by channel and state, for the metrics."""
+        rows = self.session.execute(
+            select(Delivery.channel, Delivery.state, func.count()).group_by(Delivery.channel, Delivery.state)
+        )
+        return {(channel, state): count for channel, state, count in rows}
+
+
+def _same_group(row: type[Delivery], other: Delivery | type[Delivery]) -> ColumnElement[bool]:
+    names = ("owner_id", "channel", "address", "group_key")
+    return func.row(*(getattr(row, name) for name in names)) == func.row(
+        *(getattr(other, name) for name in names)
+    )
+
+
+def _is_held_back() -> ColumnElement[bool]:
+    """One of the group is on its way, waits for another attempt, or was sent too short a time ago."""
+    other = aliased(Delivery)
+    recent = other.finished_at > func.clock_timestamp() - Delivery.every
+    is_ahead = (
+        (other.state == DeliveryState.SENDING)
+        | ((other.state == DeliveryState.SENT) & recent)
+        | ((other.state == DeliveryState.WAITING) & (other.attempts > 0))
+    )
+    return (
+        select(other.id)
+        .where(
+            other.owner_id == Delivery.owner_id,
+            other.group_key == Delivery.group_key,
+            other.channel == Delivery.channel,
+            other.address == Delivery.address,
+            other.id != Delivery.id,
+            is_ahead,
+        )
+        .exists()
+    )
+
+
+class WebhookSecretRepository:
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def find(self, owner_id: UUID, *, is_locked: bool = False) -> WebhookSecret | None:
+        return self.session.get(WebhookSecret, owner_id, with_for_update=is_locked)
+
+    def good(self, owner_id: UUID) -> tuple[str, ...]:
+        """What webhooks are signed with: the secret, and the former one while it is good."""
+        former = func.coalesce(WebhookSecret.former_until > func.clock_timestamp(), False)
+        chosen = select(WebhookSecret.secret, WebhookSecret.former, former)
+        row = self.session.execute(chosen.where(WebhookSecret.owner_id == owner_id)).one_or_none()
+        if row is None:
+            return ()
+        secret, old, is_good = row
+        return (secret, old) if old and is_good else (secret,)
+
+    def keep(self, owner_id: UUID, secret: str, *, grace: timedelta) -> WebhookSecret:
+        """A new secret; the one before it stays good for a while."""
+        row = self.find(owner_id, is_locked=True)
+        if row is None:
+            row = WebhookSecret(owner_id=owner_id, secret=secret)
+            self.session.add(row)
+        else:
+            row.former, row.former_until = row.secret, func.clock_timestamp() + grace
+            row.secret, row.created_at = secret, func.clock_timestamp()
+        self.session.flush()
+        self.session.refresh(row)
+        return row
