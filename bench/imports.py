@@ -102,8 +102,8 @@ class Bench:
         copy = f"\\copy {self.table} ({COLUMNS[self.dataset]}) FROM '{self.resolved}' (FORMAT csv)"
         self.psql("-c", copy, options=options)
 
-    def load(self) -> None:
-        terms = Terms()
+    def load(self, *, is_bulk: bool = False) -> None:
+        terms = Terms(is_bulk=is_bulk)
         dataset = dataset_of(self.dataset)
         mine = adapters()
         look = look_at(
@@ -229,6 +229,7 @@ def main() -> None:
                     bench.copy, "-c session_replication_role=replica"
                 ),
                 "the service": bench.load,
+                "the service, in bulk": partial(bench.load, is_bulk=True),
             }
             lines += report(bench, measure(bench, ways, given.rounds))
     children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024

@@ -90,6 +90,7 @@ def terms_of(form: Mapping[str, Any]) -> Terms:
         max_errors=form.get("max_errors"),
         max_error_rate=form.get("max_error_rate"),
         is_dry_run=form.get("dry_run", False),
+        is_bulk=form.get("bulk", False),
         options=form["options"],
     )
 

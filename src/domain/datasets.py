@@ -61,6 +61,17 @@ class SignRule:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Folds:
+    """Columns of a table whose rows are counted by month: where, who, for whom, when due, when done."""
+
+    place: str
+    who: str
+    whom: str
+    due: str
+    done: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """A kind of row that can be imported, and the table that it goes to."""
 
@@ -77,6 +88,7 @@ class Dataset:
     modes: tuple[Mode, ...] = ("insert", "upsert")
     rules: tuple[SignRule, ...] = ()
     views: tuple[str, ...] = ()  # materialized views that show its rows
+    folds: Folds | None = None  # rollups of its rows
 
     def field(self, name: str) -> Field:
         return next(field for field in self.fields if field.name == name)
@@ -101,6 +113,9 @@ ATENDIMENTOS = Dataset(
     key="id_atendimento",
     key_column="external_id",
     order_by="data_limite",
+    folds=Folds(
+        place="polo_id", who="angel_id", whom="client_id", due="data_limite", done="data_de_atendimento"
+    ),
     fields=(
         Field(
             name="id_atendimento",

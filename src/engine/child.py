@@ -32,6 +32,7 @@ HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as lo
     "collect": "src.engine.collecting:read_originals",
     "settle": "src.engine.settling:read_evidence",
     "query": "src.engine.queries.executing:read_query",
+    "write": "src.engine.emitting:write_rows",
 }
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 OPEN_FILES = 256

@@ -3,7 +3,6 @@
 import os
 import queue
 import threading
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -20,12 +19,8 @@ ARROW_TYPES = {"date": pa.date32(), "datetime": pa.timestamp("us")}
 class CopyStream:
     """Takes columns and writes them from a thread of its own, so that parsing and loading overlap."""
 
-    def __init__(self, plan: LoadPlan, pipe: int) -> None:
-        types = [_arrow_type(column.field) for column in plan.columns]
-        self._schema = pa.schema(
-            [("line", pa.int64()), *((f"c{place}", kind) for place, kind in enumerate(types))]
-        )
-        self._encoder = ArrowToPostgresBinaryEncoder(self._schema)
+    def __init__(self, schema: pa.Schema, pipe: int) -> None:
+        self._encoder = ArrowToPostgresBinaryEncoder(schema)
         self._pipe = pipe
         self._blocks: queue.Queue[bytes | None] = queue.Queue(BLOCKS_AHEAD)
         self._failure: OSError | None = None
@@ -48,10 +43,9 @@ class CopyStream:
         if self._failure and error is None:
             raise self._failure
 
-    def add(self, columns: Sequence[pa.Array]) -> None:
-        """Rows that are good in every column."""
-        if len(columns[0]):
-            self._put(self._encoder.write_batch(pa.record_batch(list(columns), schema=self._schema)))
+    def add(self, rows: pa.RecordBatch) -> None:
+        if len(rows):
+            self._put(self._encoder.write_batch(rows))
 
     def _put(self, block: bytes) -> None:
         if self._failure:
@@ -66,6 +60,12 @@ class CopyStream:
                     rest = rest[os.write(self._pipe, rest) :]
             except OSError as error:
                 self._failure = error
+
+
+def row_schema(plan: LoadPlan) -> pa.Schema:
+    """Of good rows: their line, then the mapped columns by number."""
+    types = [_arrow_type(column.field) for column in plan.columns]
+    return pa.schema([("line", pa.int64()), *((f"c{place}", kind) for place, kind in enumerate(types))])
 
 
 def _arrow_type(field: Field) -> pa.DataType:

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from src.engine.casting import cast_columns
-from src.engine.copying import CopyStream
+from src.engine.copying import CopyStream, row_schema
 from src.engine.faults import FaultFile
 from src.engine.plans import Loaded, LoadPlan
 from src.engine.shaping import Batch
 from src.engine.sources import marks_of, open_source
+from src.engine.spooling import Spool
 from src.engine.values import OnProgress, ReadLimits, Sandbox
 
 THREADS = 1
@@ -34,14 +35,18 @@ def read_load(
         on_progress,
         is_encoding_given=plan.is_encoding_given,
     )
-    read, good = 0, 0
+    read, good, spool = 0, 0, arguments["spool"]
     with (
         FaultFile(Path(arguments["faults"]), arguments["most_rejects"]) as faults,
-        CopyStream(plan, arguments["pipe"]) as stream,
+        CopyStream(row_schema(plan), arguments["pipe"]) as stream,
+        Spool(spool and Path(spool), row_schema(plan)) as spooled,
     ):
         for batch in source.batches(marks_of(plan)):
             read += len(batch.lines)
-            good += _pass_on(plan, batch, faults, stream)
+            rows = _good_rows(plan, batch, faults)
+            stream.add(rows)
+            spooled.add(rows)
+            good += len(rows)
             if faults.are_too_many:
                 break
     return Loaded(
@@ -55,8 +60,8 @@ def read_load(
     ).to_json()
 
 
-def _pass_on(plan: LoadPlan, batch: Batch, faults: FaultFile, stream: CopyStream) -> int:
-    """One batch on its way; how many of its rows are good."""
+def _good_rows(plan: LoadPlan, batch: Batch, faults: FaultFile) -> pa.RecordBatch:
+    """Those of one batch that are good in every column; what is wrong with the others goes to the faults."""
     columns, found = cast_columns(plan, batch.cells, plan.rules)
     is_good = np.ones(len(batch.sound), bool)
     for group in found:
@@ -67,5 +72,4 @@ def _pass_on(plan: LoadPlan, batch: Batch, faults: FaultFile, stream: CopyStream
     if own:
         mask = pa.array(is_good)
         columns = [column.filter(mask) for column in columns]
-    stream.add(columns)
-    return int(np.count_nonzero(is_good))
+    return pa.record_batch(columns, schema=row_schema(plan))

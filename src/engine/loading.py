@@ -42,6 +42,7 @@ def load(
     work_dir: Path,
     faults: Path,
     on_block: Callable[[bytes], object],
+    spool: Path | None = None,
     most_rejects: int | None = None,
     memory_limit: int = 512 * MIB,
     on_progress: OnProgress = ignore_progress,
@@ -51,12 +52,14 @@ def load(
 ) -> Loaded:
     """Give `on_block` a COPY stream of the good rows, and write what is wrong with the others to `faults`.
 
+    With a `spool`, the good rows are kept there as well, for `writing.write_rows`.
     Reading ends early once more than `most_rejects` rows are refused; `Stopped` comes if the caller says so.
     """
     arguments = {
         "path": str(path.resolve()),
         "plan": plan.to_json(),
         "faults": str(faults.resolve()),
+        "spool": str(spool.resolve()) if spool else None,
         "most_rejects": most_rejects,
         "limits": asdict(limits),
     }

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, false
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from src.models.base import Base, CreatedAt, Id
@@ -40,6 +40,7 @@ class Import(Base):
     max_errors: Mapped[int | None] = mapped_column(BigInteger)
     max_error_rate: Mapped[Decimal | None] = mapped_column(Numeric)
     is_dry_run: Mapped[bool] = mapped_column(default=False)
+    is_bulk: Mapped[bool] = mapped_column(server_default=false())
     job_id: Mapped[UUID | None] = mapped_column(ForeignKey("job.id"), index=True)
     rows_read: Mapped[int] = mapped_column(BigInteger, default=0)
     inserted: Mapped[int] = mapped_column(BigInteger, default=0)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -70,6 +71,14 @@ class Staging:
     def count(self) -> int:
         return int(self.session.scalars(text("SELECT count(*) FROM staging")).one())
 
+    def check(self, mode: Mode) -> None:
+        """Look for all that is wrong beside other rows and the tables."""
+        self.reject_unknown()
+        self.reject_repeated()
+        if mode == "insert":
+            self.reject_present()
+        self.reject_taken(mode)
+
     def reject_unknown(self) -> None:
         """Rows that name something that is not there and that an import must not make."""
         for field, reference in self.references:
@@ -126,8 +135,9 @@ class Staging:
             for names in found.partitions():
                 yield reference, names
 
-    def lock_references(self) -> bool:
-        """Hold what the rows point to, as foreign keys would, in one go; False if something is gone."""
+    def lock_references(self) -> int | None:
+        """Hold what the rows point to, as foreign keys would, in one go: how many, None if one is gone."""
+        total = 0
         for field, reference in self.references:
             wanted = self.session.scalars(text(f'SELECT count(DISTINCT "{field.name}") FROM staging')).one()
             held = self.session.scalars(
@@ -137,8 +147,32 @@ class Staging:
                 )
             ).one()
             if held != wanted:
-                return False
-        return True
+                return None
+            total += int(held)
+        return total
+
+    def save_ids(self, field: Field, reference: Reference, path: Path) -> None:
+        """Write each name in this field with its id to a file, as CSV."""
+        self._save(
+            f"""SELECT r.{reference.column}, r.id FROM {reference.table} r
+                WHERE r.{reference.column} IN (SELECT "{field.name}" FROM staging)""",
+            f"(FORMAT csv, FORCE_QUOTE ({reference.column}))",
+            path,
+        )
+
+    def save_faulty_lines(self, path: Path) -> None:
+        """Write the lines that were taken off the stage to a file."""
+        self._save("SELECT DISTINCT line FROM fault", "", path)
+
+    def _save(self, query: str, options: str, path: Path) -> None:
+        connection: Any = self.session.connection().connection.driver_connection
+        with (
+            path.open("wb") as file,
+            connection.cursor() as cursor,
+            cursor.copy(f"COPY ({query}) TO STDOUT {options}") as copy,
+        ):
+            for block in copy:
+                file.write(block)
 
     def faults(self) -> list[tuple[str, str, int]]:
         """How many rows have a fault that was found here, by header and code."""

@@ -1,5 +1,6 @@
 """Where the rows of a dataset go: what SQL has to know of the table beside the dataset's declaration."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Dataset, Field
@@ -13,6 +14,8 @@ class Target:
     is_present: str = "true"  # which rows count when a key is looked up
     has_versions: bool = True  # whether a row may change after it was made
     on_update: str = ""  # what else an upsert sets in a row that it changes
+    counted: Mapping[str, str] | None = None  # rollups, by the files that an import brings its counts in
+    merge: str = ""  # the function that adds them
 
     def column(self, field: Field) -> str:
         """The column of the table that a field goes to."""
@@ -35,7 +38,12 @@ class Target:
 TARGETS: dict[str, Target] = {
     target.dataset.name: target
     for target in (
-        Target(dataset=ATENDIMENTOS, is_present="t.deleted_at IS NULL"),
+        Target(
+            dataset=ATENDIMENTOS,
+            is_present="t.deleted_at IS NULL",
+            counted={"months": "indicator_month", "clients": "indicator_client"},
+            merge="atendimento_merge_counted",
+        ),
         Target(
             dataset=CLIENTS,
             on_update="deleted_at = NULL",

@@ -15,7 +15,7 @@ from src.domain.datasets import DATASETS, Dataset, Mode
 from src.domain.errors import Conflict, FieldError, Invalid
 from src.domain.imports import ImportState, state_of
 from src.domain.mapping import check_mapping, mapping_of
-from src.domain.roles import Actor
+from src.domain.roles import Actor, Role, RoleTooLow
 from src.models import File, Import, Job
 from src.repositories.imports import ImportRepository
 from src.services.audit import AuditTrail
@@ -55,6 +55,7 @@ class Terms:
     max_errors: int | None = None
     max_error_rate: Decimal | None = None
     is_dry_run: bool = False
+    is_bulk: bool = False
     options: dict[str, str] = field(default_factory=dict)
 
 
@@ -80,6 +81,8 @@ class ImportService:
         mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
         mode = terms.mode or (dataset.default_mode if dataset.key in mapping else "insert")
         _check_mode(dataset, mode, mapping)
+        if terms.is_bulk:
+            _check_bulk(mode, by)
         return self.imports.add(
             Import(
                 owner_id=by.account_id,
@@ -95,6 +98,7 @@ class ImportService:
                 max_errors=terms.max_errors,
                 max_error_rate=terms.max_error_rate,
                 is_dry_run=terms.is_dry_run,
+                is_bulk=terms.is_bulk,
                 report=described(dataset, look, mapping, terms.options),
             )
         )
@@ -155,6 +159,8 @@ class ImportService:
         _must_be(imported, *NOT_LOADED)
         headers = [column["name"] for column in imported.detected["columns"]]
         check_mapping(dataset_of(imported.dataset), imported.mapping, headers)
+        if imported.is_bulk:
+            _check_bulk(imported.mode, by)
         same = self._loaded_before(imported, is_wanted=is_forced or is_dry_run)
         if same is not None:
             return same, False
@@ -238,6 +244,16 @@ def _check_mode(dataset: Dataset, mode: str, mapping: Mapping[str, str]) -> None
         raise Invalid(
             f"An upsert finds rows by {dataset.key}, and no column is mapped to it.",
             errors=[FieldError("/mode", "no_key", f"Map a column to {dataset.key}, or insert.")],
+        )
+
+
+def _check_bulk(mode: str, by: Actor) -> None:
+    if not by.role.covers(Role.ADMIN):
+        raise RoleTooLow("The bulk way locks a whole table; an administrator may choose it.")
+    if mode != "insert":
+        raise Invalid(
+            "The bulk way is for inserting: an upsert finds rows by the indexes that it would drop.",
+            errors=[FieldError("/bulk", "not_with_upsert", "Leave it out, or insert.")],
         )
 
 

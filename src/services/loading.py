@@ -16,13 +16,15 @@ from src.domain.imports import AmbiguousDates, AmbiguousNumbers, TooManyErrors
 from src.engine.evidence import Reading
 from src.engine.loading import Loaded, LoadPlan, MappedColumn, load, settle, staging_types
 from src.engine.rejects import write_faults
-from src.engine.values import Detected, OnProgress, ReadLimits, ShouldStop
+from src.engine.values import Detected
 from src.models import Import
-from src.repositories.landing import Landing
+from src.repositories import bulk
 from src.repositories.made_names import make_names
 from src.repositories.staging import Staging
 from src.repositories.targets import TARGETS
 from src.services.imports import rows_belong_to
+from src.services.landing import land_rows
+from src.services.sources import Source
 
 DUPLICATES = ("duplicate", "already_there")
 
@@ -34,27 +36,6 @@ class _GivenUp(Exception):
 class NamesGone(Unavailable):
     slug = "names-gone"
     title = "Something that the rows point to was deleted meanwhile"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """The file on this machine, how much of it may come out, room for what is made of it, and who watches."""
-
-    path: Path
-    limits: ReadLimits
-    folder: Path
-    on_progress: OnProgress
-    should_stop: ShouldStop
-
-    @property
-    def faults(self) -> Path:
-        """What the reading of the file found."""
-        return self.folder / "faults.parquet"
-
-    @property
-    def found(self) -> Path:
-        """What the database found."""
-        return self.folder / "found.parquet"
 
 
 @dataclass(kw_only=True)
@@ -182,6 +163,8 @@ class LoadingService:
         """Read the file and check its rows. The names they need are made, and no record is written yet."""
         types = dict(zip((column.field.name for column in plan.columns), staging_types(plan), strict=True))
         staging = Staging(self.session, TARGETS[imported.dataset], types=types, headers=imported.mapping)
+        if imported.is_bulk:
+            bulk.take_turns(self.session, staging.target.dataset.table)
         began = time.monotonic()
         with staging.receive() as write:
             loaded = self._read(imported, plan, source, write)
@@ -191,13 +174,13 @@ class LoadingService:
             raise RuntimeError(f"{loaded.rows_good} good rows were sent, {staging.count()} came")
         with _Timed(loading, "check"):
             if loaded.is_whole:
-                self._check(staging, cast("Mode", imported.mode))
+                staging.check(cast("Mode", imported.mode))
             loading.note_faults(imported)
             if loading.error is None and not imported.is_dry_run:
                 self._make_names_ahead(imported, staging)
         return loading
 
-    def land(self, imported: Import, loading: Loading) -> bool:
+    def land(self, imported: Import, loading: Loading, source: Source) -> bool:
         """Write the rows, or with a dry run do the same and keep nothing; a failure keeps nothing either.
 
         What it locks, others wait for until the end of the job: call it last. Answers whether the database
@@ -208,11 +191,12 @@ class LoadingService:
             if imported.is_dry_run:
                 for reference, names in loading.staging.missing_names():
                     make_names(self.session, reference, names, imported.id)
-            if not loading.staging.lock_references():
+            pointed_to = loading.staging.lock_references()
+            if pointed_to is None:
                 raise NamesGone("The import is tried again.")
-            is_upsert = imported.mode == "upsert"
-            landing = Landing(self.session, loading.staging, rows_belong_to(imported), is_upsert=is_upsert)
-            counts.inserted, counts.updated, counts.unchanged = landing.run()
+            counts.inserted, counts.updated, counts.unchanged = land_rows(
+                self.session, imported, loading.staging, source, pointed_to
+            )
             loading.note_faults(imported)  # the database may have refused some more
             if loading.error:
                 counts.inserted = counts.updated = counts.unchanged = 0
@@ -225,24 +209,19 @@ class LoadingService:
     def _read(
         self, imported: Import, plan: LoadPlan, source: Source, write: Callable[[bytes], None]
     ) -> Loaded:
+        is_written = imported.mode == "insert" and not imported.is_dry_run
         return load(
             source.path,
             plan,
             work_dir=source.folder,
             faults=source.faults,
             on_block=write,
+            spool=source.spool if is_written else None,
             most_rejects=most_rejects(imported),
             on_progress=source.on_progress,
             should_stop=source.should_stop,
             limits=source.limits,
         )
-
-    def _check(self, staging: Staging, mode: Mode) -> None:
-        staging.reject_unknown()
-        staging.reject_repeated()
-        if mode == "insert":
-            staging.reject_present()
-        staging.reject_taken(mode)
 
     def _make_names_ahead(self, imported: Import, staging: Staging) -> None:
         for reference, names in staging.missing_names():

@@ -16,9 +16,10 @@ from src.models import File, Import
 from src.repositories.targets import TARGETS
 from src.repositories.undoing import Undoing
 from src.services.files import check_content
-from src.services.loading import Loading, Source, plan_of
+from src.services.loading import Loading, plan_of
 from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
+from src.services.sources import Source
 from src.tasks.running import JobRun, Outcome
 from src.wiring import Services
 
@@ -62,7 +63,7 @@ def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: 
     loading = s.loading.stage(imported, plan, source)
     rejects = _collected(imported, loading, source)
     row = s.imports.to_finish(imported.id, run.job.id)
-    if loading.error is None and s.loading.land(imported, loading):
+    if loading.error is None and s.loading.land(imported, loading, source):
         rejects = _collected(imported, loading, source)
     if rejects:
         row.rejects_file_id = _kept(s, run, imported, rejects).id

@@ -80,6 +80,20 @@ class TestOneCall:
         assert (again["id"], again["duplicate_of"]) == (first["id"], first["id"])
         assert sent(clerk, f"{IMPORTS}?force=true", data=form(mapping=MAPPING))["id"] != first["id"]
 
+    def test_the_bulk_way_is_for_administrators_and_says_what_it_blocks(
+        self, clerk: Caller, workshop: Workshop
+    ) -> None:
+        terms: dict[str, Any] = {"mapping": MAPPING, "mode": "insert", "bulk": "true"}
+        refused = sent(clerk, status=403, data=form(**terms))
+        assert refused["type"] == "/problems/role-too-low"
+        admin = workshop.accounts.caller("admin")
+        upsert = sent(admin, status=400, data=form(**terms | {"mode": "upsert"}))
+        assert upsert["errors"][0]["pointer"] == "/bulk"
+        started = sent(admin, data=form(**terms))
+        assert started["is_bulk"] is True
+        assert "nobody else reads or writes clients" in started["blocks"]
+        assert finished(admin, started)["inserted"] == 1
+
     def test_an_idempotency_key_gives_the_first_answer_again(self, clerk: Caller) -> None:
         key = {"Idempotency-Key": "june"}
         ids = {sent(clerk, data=form(mapping=MAPPING), headers=key)["id"] for _ in range(2)}

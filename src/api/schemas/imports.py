@@ -19,6 +19,9 @@ MODE = validate.OneOf(["insert", "upsert"])
 ENCODINGS = ["utf-8", "cp1252", "utf-16-le", "utf-16-be"]
 
 
+BLOCKS = "While its rows are written, nobody else reads or writes {}; whoever tries, waits or is told to."
+
+
 def _is_a_share(value: Decimal) -> None:
     """By hand: the documentation would get the bounds as decimals, which no JSON has."""
     if not 0 <= value <= 1:
@@ -68,6 +71,13 @@ class ImportStartSchema(TermsSchema):
         metadata={"description": "An uploaded file; or send the file itself, as multipart."}
     )
     dry_run = fields.Boolean(load_default=False)
+    bulk = fields.Boolean(
+        load_default=False,
+        metadata={
+            "description": "For administrators: the table's indexes are dropped and made again, and nobody "
+            "else reads or writes it meanwhile."
+        },
+    )
 
 
 class ImportFormSchema(ImportStartSchema):
@@ -103,6 +113,12 @@ class ImportSchema(Schema):
     max_errors = fields.Integer(required=True, allow_none=True)
     max_error_rate = fields.Float(required=True, allow_none=True)
     is_dry_run = fields.Boolean(required=True)
+    is_bulk = fields.Boolean(required=True)
+    blocks = fields.Function(
+        lambda row: BLOCKS.format(row.dataset) if row.is_bulk and not row.is_dry_run else None,
+        required=True,
+        metadata={"type": ["string", "null"], "description": "Who has to wait while its rows are written."},
+    )
     mapping = fields.Dict(required=True)
     options = fields.Dict(required=True)
     rows_read = fields.Integer(required=True)

@@ -1,0 +1,32 @@
+"""The file of an import while it is loaded: where it is, and what else is written beside it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.engine.values import OnProgress, ReadLimits, ShouldStop
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """The file on this machine, how much of it may come out, room for what is made of it, and who watches."""
+
+    path: Path
+    limits: ReadLimits
+    folder: Path
+    on_progress: OnProgress
+    should_stop: ShouldStop
+
+    @property
+    def faults(self) -> Path:
+        """What the reading of the file found."""
+        return self.folder / "faults.parquet"
+
+    @property
+    def spool(self) -> Path:
+        """The good rows, where they are kept for writing."""
+        return self.folder / "rows.arrows"
+
+    @property
+    def found(self) -> Path:
+        """What the database found."""
+        return self.folder / "found.parquet"

@@ -1,0 +1,105 @@
+"""Large imports go to their table as a COPY stream of their own; what they leave is the same."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from src.services.landing import WORTH_A_PROCESS
+from src.wiring import services
+from tests.committing import Workshop
+from tests.factories.imports import Imports, codes, counts, table
+
+HEADER = "id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento,status\n"
+ROWS = WORTH_A_PROCESS + 10_000
+# What the table says, counted from its rows.
+ROLLUPS = {
+    "indicator_month": """SELECT polo_id, angel_id, month, count(*) FILTER (WHERE kind = 1),
+            count(*) FILTER (WHERE kind = 2), count(*) FILTER (WHERE kind IS NULL) FROM (
+        SELECT unnest(ARRAY[polo_id, 0, polo_id]) AS polo_id, unnest(ARRAY[angel_id, angel_id, 0]) AS angel_id,
+            date_trunc('month', coalesce(data_de_atendimento, data_limite))::date AS month,
+            CASE WHEN data_de_atendimento <= data_limite THEN 1 WHEN data_de_atendimento > data_limite THEN 2 END
+                AS kind
+        FROM atendimento) AS seen GROUP BY 1, 2, 3""",
+    "indicator_client": """SELECT client_id, count(*) FILTER (WHERE data_de_atendimento <= data_limite),
+            count(*) FILTER (WHERE data_de_atendimento > data_limite),
+            count(*) FILTER (WHERE data_de_atendimento IS NULL) FROM atendimento GROUP BY 1""",
+}
+
+
+@pytest.fixture
+def imports(workshop: Workshop) -> Imports:
+    return Imports(workshop.app)
+
+
+def row(number: int) -> str:
+    """Names with line ends and quotes, rows that are open, late and on time, a status left out."""
+    angel = f'"Ana ""{number % 7}""\nSá"' if number % 11 == 0 else f"Rui {number % 5}"
+    day = f"2024-{1 + number % 12:02}-{1 + number % 28:02}"
+    done = ("", f"{day} 09:00", f"{day} 11:00")[number % 3]
+    status = "" if number % 4 else "done"
+    return f"v{number},c{number % 977},{angel},Polo {number % 3},{day} 10:00,{done},{status}\n"
+
+
+def visits(first: int, count: int) -> str:
+    return HEADER + "".join(map(row, range(first, first + count)))
+
+
+def check_rollups() -> None:
+    for rollup, brute_force in ROLLUPS.items():
+        columns = "polo_id, angel_id, month" if rollup == "indicator_month" else "client_id"
+        kept = f"SELECT {columns}, on_time, late, open FROM {rollup} WHERE (on_time, late, open) <> (0, 0, 0)"
+        assert table(f"({kept} EXCEPT ALL {brute_force}) UNION ALL ({brute_force} EXCEPT ALL {kept})") == []
+    days = "SELECT sum(on_time + late + open) = sum((SELECT sum(day) FROM unnest(days) AS day)) FROM indicator_month"
+    assert table(days) == [(True,)]
+
+
+def test_they_leave_what_the_file_says_with_rollups_that_are_exact(imports: Imports) -> None:
+    imports.load("atendimentos", visits(0, 100))
+    content = visits(50, ROWS) + "v9999999,c1,,Polo 1,2024-01-01,,\nv60,c1,Rui,Polo 1,2024-01-01,,\n"
+    done = imports.load("atendimentos", content)
+    assert counts(done) == {"rows_read": ROWS + 2, "inserted": ROWS - 50, "duplicate": 51, "rejected": 1}
+    assert table("SELECT count(*), count(DISTINCT external_id), count(import_id) FROM atendimento") == [
+        (ROWS + 50, ROWS + 50, ROWS + 50)
+    ]
+    assert table(
+        """SELECT c.external_id, a.name, p.name, data_limite::text, data_de_atendimento::text, status
+           FROM atendimento t JOIN client c ON c.id = client_id JOIN angel a ON a.id = angel_id
+           JOIN polo p ON p.id = polo_id WHERE t.external_id IN ('v154', 'v1000') ORDER BY t.external_id DESC"""
+    ) == [
+        ("c154", 'Ana "0"\nSá', "Polo 1", "2024-11-15 10:00:00", "2024-11-15 09:00:00", "PENDING"),
+        ("c23", "Rui 0", "Polo 1", "2024-05-21 10:00:00", "2024-05-21 09:00:00", "DONE"),
+    ]
+    check_rollups()
+    assert imports.undo(done)["removed"] == ROWS - 50
+    check_rollups()
+
+
+def test_a_row_that_only_the_database_refuses_costs_only_itself(imports: Imports, workshop: Workshop) -> None:
+    with workshop.database.unit_of_work() as session:
+        session.execute(text("ALTER TABLE atendimento ADD CONSTRAINT odd CHECK (external_id <> 'v77')"))
+    done = imports.load("atendimentos", visits(0, ROWS))
+    assert counts(done) == {"rows_read": ROWS, "inserted": ROWS - 1, "rejected": 1}
+    assert [code for _, _, code in codes(imports.rejects(done))] == ["refused"]
+    check_rollups()
+
+
+def test_transactions_go_the_same_way(imports: Imports) -> None:
+    imports.load("clients", "client_id,name,email,date_of_birth\nc1,Ana,a@example.org,1980-01-01\n")
+    header = "transaction_id,client_id,transaction_type,transaction_date,currency,amount\n"
+    rows = "".join(f"t{n},c1,sell,{1990 + n % 30}-05-06 07:08:09,eur,-{n}.25\n" for n in range(ROWS))
+    done = imports.load("transactions", header + rows + "t5,c1,buy,2020-01-01,eur,1\n")
+    assert counts(done) == {"rows_read": ROWS + 1, "inserted": ROWS, "duplicate": 1}
+    found: list[tuple[Any, ...]] = table(
+        """SELECT transaction_date::text, currency, amount::text, (SELECT count(*) FROM transaction_key),
+               (SELECT count(*) FROM transaction) FROM transaction WHERE transaction_id = 't31'"""
+    )
+    assert found == [("1991-05-06 07:08:09+00", "EUR", "-31.25", ROWS, ROWS)]
+
+
+def test_what_is_written_afterwards_is_counted_by_the_triggers_again(imports: Imports) -> None:
+    imports.load("atendimentos", visits(0, ROWS))
+    with services() as s:
+        s.session.execute(text("DELETE FROM atendimento WHERE external_id LIKE '%7'"))
+    imports.load("atendimentos", visits(ROWS, 10))
+    check_rollups()
