@@ -147,8 +147,10 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable[[int, Random, float], Iterator[
 }
 
 
-def generate(kind: str, rows: int, folder: Path, *, seed: int = 1, bad: float = BAD_SHARE) -> Made:
-    """Write the three files; the same arguments give the same bytes."""
+def generate(
+    kind: str, rows: int, folder: Path, *, seed: int = 1, bad: float = BAD_SHARE, repeated: float = 0
+) -> Made:
+    """Write the three files; the same arguments give the same bytes. A share of the keys can be repeated."""
     header, make = KINDS[kind]
     folder.mkdir(parents=True, exist_ok=True)
     dirty, clean, rejects = (folder / f"{kind}.{end}" for end in ("csv", "clean.csv", "rejects.jsonl"))
@@ -161,7 +163,7 @@ def generate(kind: str, rows: int, folder: Path, *, seed: int = 1, bad: float = 
         out.write(",".join(header).encode() + b"\n")
         writer = csv.writer(clean_out, lineterminator="\n")
         writer.writerow(("line", *header))
-        for row in make(rows, Random(seed), bad):
+        for row in _repeating(make(rows, Random(seed), bad), header[0], repeated, Random(-seed)):
             text = ",".join(map(_cell, row.cells)) + "\n"
             out.write(text.encode("latin-1" if row.is_latin else "utf-8"))
             if row.code:
@@ -172,6 +174,18 @@ def generate(kind: str, rows: int, folder: Path, *, seed: int = 1, bad: float = 
                 good += 1
             line += text.count("\n")
     return Made(dirty, clean, rejects, rows, good)
+
+
+def _repeating(rows: Iterator[Row], key: str, share: float, random: Random) -> Iterator[Row]:
+    """Some rows with the key of a good one before them."""
+    keys: list[str] = []
+    for row in rows:
+        if keys and not row.code and random.random() < share:
+            yield Row([random.choice(keys), *row.cells[1:]], column=key, code="duplicate")
+            continue
+        if share and not row.code:
+            keys.append(row.cells[0])
+        yield row
 
 
 def _cell(text: str) -> str:

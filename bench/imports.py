@@ -5,7 +5,6 @@
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -21,6 +20,8 @@ from sqlalchemy import text
 
 from bench.generate import Made, generate
 from bench.page import machine, write_section
+from bench.peers import peers
+from bench.servers import Tuning, own_servers
 from src.app import create_app, make_adapters
 from src.cli.database import create_database
 from src.config import Settings
@@ -28,7 +29,6 @@ from src.database import WORKER
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
 from src.domain.roles import Actor, Role
-from src.embedded import EmbeddedServers
 from src.embedded.postgres import programs
 from src.models import File
 from src.services.accounts import actor_of
@@ -41,6 +41,7 @@ from src.wiring import EXTENSION, adapters, services
 from tests.databases import libpq, migrate
 
 HEADING = "## Imports"
+REPEATED = 0.01  # of the transactions
 RESOLVE = {
     "atendimentos": """SELECT id_atendimento, c.id, a.id, p.id, data_limite, data_de_atendimento, status
         FROM raw JOIN client c ON c.external_id = id_cliente JOIN angel a ON a.name = raw.angel
@@ -122,9 +123,9 @@ class Bench:
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[Flask]:
+def service(folder: Path, tuning: Tuning) -> Iterator[Flask]:
     """The application over servers of its own."""
-    with EmbeddedServers(folder / "var") as servers:
+    with own_servers(folder / "var", tuning) as servers:
         settings = Settings(
             database_url=servers.database_url,
             redis_url=servers.redis_url,
@@ -145,7 +146,7 @@ def service(folder: Path) -> Iterator[Flask]:
 
 
 def prepare(dataset: str, rows: int, folder: Path, url: str) -> Bench:
-    made = generate(dataset, rows, folder)
+    made = generate(dataset, rows, folder, repeated=REPEATED if dataset == "transactions" else 0)
     resolved = folder / f"{dataset}.resolved.csv"
     header = made.clean.open().readline().strip()
     columns = ", ".join(f"{name} text" for name in header.split(",")).replace("line text", "line bigint")
@@ -185,16 +186,36 @@ def measure(bench: Bench, ways: dict[str, Callable[[], None]], rounds: int) -> d
     return seconds
 
 
-def report(bench: Bench, seconds: dict[str, list[float]]) -> list[str]:
+def report(bench: Bench, tuning: Tuning, seconds: dict[str, list[float]]) -> list[str]:
     """The rows of the table for one dataset."""
     base = statistics.median(seconds["psql \\copy"])
     lines = []
     for name, found in seconds.items():
         median = statistics.median(found)
         rate = f"{bench.made.good / median:,.0f}"
-        what = f"{bench.dataset}, {bench.made.rows:,} rows"
-        lines.append(f"| {what} | {name} | {median:.1f} | {rate} | {base / median:.2f} |")
+        what = f"{bench.dataset}, {bench.made.rows:,} rows, {tuning}"
+        lines.append(f"| {what} | {name} | {len(found)} | {median:.1f} | {rate} | {base / median:.2f} |")
     return lines
+
+
+def run(dataset: str, tuning: Tuning, given: argparse.Namespace) -> list[str]:
+    """One dataset on one server: all ways by turns, and once the other tools."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-imports-")))
+        app = stack.enter_context(service(folder, tuning))
+        url = app.extensions[EXTENSION].settings.database_url
+        bench = prepare(dataset, given.rows, folder, url)
+        ways: dict[str, Callable[[], None]] = {
+            "psql \\copy": bench.copy,
+            "psql \\copy, foreign keys unchecked": partial(bench.copy, "-c session_replication_role=replica"),
+            "the service": bench.load,
+            "the service, in bulk": partial(bench.load, is_bulk=True),
+        }
+        seconds = measure(bench, ways, given.rounds)
+        if given.peers:
+            others = peers(bench.resolved, libpq(url), bench.table, COLUMNS[dataset], folder)
+            seconds |= measure(bench, dict(others), 1)
+        return report(bench, tuning, seconds)
 
 
 def main() -> None:
@@ -202,38 +223,28 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--datasets", nargs="+", default=["atendimentos", "transactions"])
+    parser.add_argument("--tunings", nargs="+", default=["default", "compose"])
+    parser.add_argument("--peers", action="store_true", help="the other tools, too: see bench/peers.py")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     given = parser.parse_args()
+    load = os.getloadavg()[0]
     lines = [
         HEADING,
         "",
-        "A dirty file (1 % bad rows, quoted line ends, bytes of another encoding) through the whole job of "
-        "the service, beside `psql \\copy` of its good rows, clean and with ids resolved, into the same "
-        "table with the same indexes, constraints and triggers.",
+        "A dirty file (1 % bad rows, quoted line ends, bytes of another encoding; of the transactions, "
+        "1 % repeated) through the whole job of the service; beside it `psql \\copy` of its good rows, clean "
+        "and with ids resolved, into the same table with the same indexes, constraints and triggers.",
         "",
-        f"{machine()}, PostgreSQL 18 with its default settings. Medians of {given.rounds} alternating runs. "
-        "Again: `python -m bench.imports --write`.",
+        f"{machine()}, PostgreSQL 18 with the settings of the bundled server (default) and of "
+        "docker-compose.yml (compose). Medians of n alternating runs; the machine's load was "
+        f"{load:.1f} before it began. Again: `python -m bench.imports --write`.",
         "",
-        "| file | way | s | good rows/s | times `\\copy` |",
-        "| --- | --- | ---: | ---: | ---: |",
+        "| file | way | n | s | good rows/s | times `\\copy` |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for dataset in given.datasets:
-        with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-imports-")))
-            app = stack.enter_context(service(folder))
-            url = app.extensions[EXTENSION].settings.database_url
-            bench = prepare(dataset, given.rows, folder, url)
-            ways: dict[str, Callable[[], None]] = {
-                "psql \\copy": bench.copy,
-                "psql \\copy, foreign keys unchecked": partial(
-                    bench.copy, "-c session_replication_role=replica"
-                ),
-                "the service": bench.load,
-                "the service, in bulk": partial(bench.load, is_bulk=True),
-            }
-            lines += report(bench, measure(bench, ways, given.rounds))
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    lines += ["", f"The largest child process had {children} MiB."]
+        for tuning in given.tunings:
+            lines += run(dataset, tuning, given)
     section = "\n".join(lines) + "\n"
     print(section)
     if given.write:

@@ -1,6 +1,6 @@
 """Rows counted by month, as the rollups keep them: beside the writing, from the rows that are written.
 
-What counts where is what the triggers of the table say (migrations); a test compares both.
+What counts where is what the triggers of the table say; a test compares both.
 """
 
 from collections.abc import Iterator

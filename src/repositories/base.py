@@ -87,6 +87,8 @@ class Repository(Generic[M]):
         if cursor.value is None:
             rest = column.is_(None) & (tie < cursor.id if is_descending else tie > cursor.id)
             return [rest, column.is_not(None)] if is_descending else [rest]
+        if column is tie:  # one comparison: with many partitions, each costs as much as reading the page
+            return [tie < cursor.id if is_descending else tie > cursor.id]
         place, here = tuple_(column, tie), tuple_(*(cursor.value, cursor.id))
         if is_descending:
             return [place < here]
