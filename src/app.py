@@ -25,6 +25,7 @@ from src.services.reading import Readers
 from src.wiring import EXTENSION, Adapters, services
 
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
+NOT_TO_BE_LOADED = 4  # by this exit code gunicorn knows that another process would fare no better
 
 
 def create_app(
@@ -57,9 +58,10 @@ def _assembled(settings: Settings, adapters: Adapters) -> Flask:
 def create_web() -> Flask:
     """For the web server: no request waits as long as a command may. It does not start where the events
     were put in another order; where the database is away or not yet migrated, that shows later."""
-    app = create_app(limits=WEB)
-    with app.app_context(), suppress(Unavailable, ProgrammingError):
-        check_event_order()
+    with settings_errors_as_messages(program_code=NOT_TO_BE_LOADED):
+        app = create_app(limits=WEB)
+        with app.app_context(), suppress(Unavailable, ProgrammingError):
+            check_event_order()
     return app
 
 

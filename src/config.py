@@ -5,11 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 SHORTEST_SECRET = 32
+LAST_PORT = 65_535
 CHOICES = {
     "registration": ("open", "closed"),
     "registration_role": ("viewer", "operator"),
@@ -19,6 +21,11 @@ CHOICES = {
     "smtp_security": ("starttls", "tls", "off"),
 }
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+AT_LEAST_ONE = ("web_processes", "web_threads", "worker_processes", "max_readers", "heartbeat_seconds")
+ADDRESSES = {
+    "database_url": ("postgresql", "postgresql+psycopg"),
+    "redis_url": ("redis", "rediss", "unix"),
+}
 
 
 class SettingsError(ValueError):
@@ -106,19 +113,33 @@ class Settings:
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name.upper()} must be {' or '.join(allowed)}")
-        if self.max_readers < 1:
-            raise SettingsError("MAX_READERS must be at least 1")
+        self._check_numbers()
+        for name, schemes in ADDRESSES.items():
+            _check_address(name, getattr(self, name), schemes)
         if self.log_level.upper() not in LEVELS:
             raise SettingsError(f"LOG_LEVEL must be {' or '.join(LEVELS)}")
         try:
             ZoneInfo(self.business_time_zone)
         except (KeyError, ValueError, OSError) as error:
             raise SettingsError("BUSINESS_TIME_ZONE must be a time zone, as America/Sao_Paulo") from error
+        self._check_deliveries()
 
+    def _check_deliveries(self) -> None:
         if self.smtp_host and "@" not in self.mail_from:
             raise SettingsError("MAIL_FROM must be an e-mail address when SMTP_HOST is set")
         if any("=" not in folder for folder in self.delivery_folders):
             raise SettingsError("DELIVERY_FOLDERS must be name=folder pairs, separated by commas")
+
+    def _check_numbers(self) -> None:
+        for name in AT_LEAST_ONE:
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name.upper()} must be at least 1")
+        if self.lease_seconds <= self.heartbeat_seconds:
+            raise SettingsError(
+                "LEASE_SECONDS must be more than HEARTBEAT_SECONDS, or no job keeps its lease"
+            )
+        if self.port > LAST_PORT:
+            raise SettingsError(f"PORT must be at most {LAST_PORT}")
 
     @property
     def delivery_roots(self) -> dict[str, str]:
@@ -142,6 +163,16 @@ class Settings:
         if not given.get("database_url"):
             values.setdefault("registration", "open")
         return cls(**values)
+
+
+def _check_address(name: str, url: str, schemes: tuple[str, ...]) -> None:
+    """Whether this may be the address of a server. It may hold a password, so it is not shown."""
+    try:
+        is_good = not url or (urlsplit(url).scheme in schemes and urlsplit(url).port != 0)
+    except ValueError:  # a port that is no number
+        is_good = False
+    if not is_good:
+        raise SettingsError(f"{name.upper()} must be an address as {schemes[0]}://host:port/name")
 
 
 def _convert(name: str, text: str, kind: object) -> object:

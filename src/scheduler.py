@@ -11,6 +11,7 @@ import psycopg
 from flask import Flask
 
 from src.app import create_app
+from src.cli.output import settings_errors_as_messages
 from src.config import Settings
 from src.database import SCHEDULER
 from src.domain.errors import DomainError
@@ -134,8 +135,9 @@ def hint(settings: Settings, depth: int, *, is_anew: bool = False) -> None:
 
 
 def main() -> None:
-    settings = resolve(Settings.from_env())
-    scheduler = Scheduler(create_app(settings, limits=SCHEDULER), settings)
+    with settings_errors_as_messages(program_code=1):
+        settings = resolve(Settings.from_env())
+        scheduler = Scheduler(create_app(settings, limits=SCHEDULER), settings)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, scheduler.stop)
     pulse = Pulse("scheduler", settings)

@@ -15,6 +15,7 @@ from celery.signals import (
 from flask import Flask
 
 from src.app import create_app
+from src.cli.output import settings_errors_as_messages
 from src.config import Settings
 from src.database import WORKER
 from src.embedded import resolve
@@ -25,9 +26,10 @@ from src.tasks.lease import ask_to_stop
 from src.tasks.running import run_job
 from src.wiring import EXTENSION
 
-settings = resolve(Settings.from_env())
+with settings_errors_as_messages(program_code=1):
+    settings = resolve(Settings.from_env())
+    flask_app: Flask = create_app(settings, limits=WORKER)
 app = celery = make_celery(settings.redis_url)
-flask_app: Flask = create_app(settings, limits=WORKER)
 pulse = Pulse("worker", settings)
 
 

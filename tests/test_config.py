@@ -66,7 +66,18 @@ def test_an_empty_value_means_the_default() -> None:
     [
         ("PORT", "http"),
         ("PORT", "-1"),
+        ("PORT", "65536"),
         ("MAX_READERS", "0"),
+        ("WEB_PROCESSES", "0"),
+        ("WEB_THREADS", "0"),
+        ("WORKER_PROCESSES", "0"),
+        ("HEARTBEAT_SECONDS", "0"),
+        ("LEASE_SECONDS", "10"),
+        ("DATABASE_URL", "indicators"),
+        ("DATABASE_URL", "mysql://db/x"),
+        ("DATABASE_URL", "postgresql+psycopg://db:port/x"),
+        ("REDIS_URL", "127.0.0.1:6379"),
+        ("REDIS_URL", "redis://redis:99999/0"),
         ("PORT", "70 12"),
         ("PORT", "²"),
         ("WEB_THREADS", "1.5"),
@@ -85,6 +96,20 @@ def test_an_empty_value_means_the_default() -> None:
 def test_what_makes_no_sense_is_told_by_its_name(name: str, value: str) -> None:
     with pytest.raises(SettingsError, match=name):
         Settings.from_env({name: value})
+
+
+def test_an_address_that_makes_no_sense_is_not_shown() -> None:
+    with pytest.raises(SettingsError) as raised:
+        Settings.from_env({"REDIS_URL": "http://:hidden-password@redis/0"})
+    assert "hidden-password" not in str(raised.value)
+
+
+@each(
+    "url",
+    ["postgresql://db/x", "postgresql+psycopg://u:p@[::1]:5432/x", "postgresql+psycopg://u@/x?host=/run"],
+)
+def test_an_address_may_leave_out_what_has_a_default(url: str) -> None:
+    assert Settings.from_env({"DATABASE_URL": url, "REDIS_URL": "unix:///run/redis.sock"}).database_url == url
 
 
 def test_a_secret_is_measured_in_bytes() -> None:

@@ -31,14 +31,15 @@ def domain_errors_as_messages(command: Command) -> Command:
 
 
 @contextmanager
-def settings_errors_as_messages() -> Iterator[None]:
-    """Within a command, what a SettingsError says goes to stderr, and the exit code is 1."""
+def settings_errors_as_messages(*, program_code: int | None = None) -> Iterator[None]:
+    """What a SettingsError says goes to stderr; the exit code is 1, or a program's own."""
     try:
         yield
     except SettingsError as error:
-        if click.get_current_context(silent=True) is None:  # another program's: it sees the error itself
+        is_command = click.get_current_context(silent=True) is not None
+        if not is_command and program_code is None:  # another program's: it sees the error itself
             raise
-        fail(f"Stopped: {error}")
+        fail(f"Stopped: {error}", code=1 if program_code is None else program_code)
 
 
 def checked(schema: Schema, members: dict[str, Any]) -> dict[str, Any]:
@@ -53,9 +54,9 @@ def _told(messages: dict[str, Any]) -> str:
     return " ".join(f"{name}: {' '.join(map(str, texts))}" for name, texts in messages.items())
 
 
-def fail(message: str) -> NoReturn:
+def fail(message: str, *, code: int = 1) -> NoReturn:
     click.echo(message, err=True)
-    sys.exit(1)
+    sys.exit(code)
 
 
 def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 from urllib.parse import unquote, urlsplit
 
+from src.config import SettingsError
 from src.integrations.storage_upload import Upload
 
 INCOMING = "incoming"
@@ -101,7 +102,12 @@ def open_storage(
 
     from src.integrations.storage_remote import RemoteStorage
 
-    fsspec.get_filesystem_class(parts.scheme)  # a driver that is not installed is told now, not by an upload
+    try:  # a driver that is not installed is told now, not by an upload
+        fsspec.get_filesystem_class(parts.scheme)
+    except (ValueError, ImportError) as error:
+        raise SettingsError(
+            f"STORAGE_URL must name a folder or a store that is known here: {error}"
+        ) from error
     return RemoteStorage(url)
 
 

@@ -41,22 +41,45 @@ def test_a_missing_secret_is_told_by_every_command(app: Flask) -> None:
         assert result.output.count("\n") == 1, name
 
 
-@pytest.mark.parametrize(
+SENSELESS = pytest.mark.parametrize(
     ("name", "value"), [("PORT", "http"), ("JWT_SECRET", "short"), ("RATE_LIMIT_DEFAULT", "often")]
 )
-def test_so_is_what_makes_no_sense(name: str, value: str) -> None:
-    """In a process of its own: the last one is found out when the logging is configured already."""
-    done = subprocess.run(
-        [sys.executable, "-m", "flask", "--app", "src.app", "files", "list"],
+PROGRAMS = {
+    "command": ["flask", "--app", "src.app", "files", "list"],
+    "web": ["gunicorn", "--bind", "127.0.0.1:0", "--no-control-socket", "src.app:create_web()"],
+    "worker": ["celery", "-A", "src.worker", "worker"],
+    "scheduler": ["src.scheduler"],
+}
+
+
+def start(words: list[str], **env: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own: some things are found out when the logging is configured already."""
+    return subprocess.run(
+        [sys.executable, "-m", *words],
         cwd=ROOT,
-        env=os.environ | ELSEWHERE | {"JWT_SECRET": SECRET} | {name: value},
+        env=os.environ | ELSEWHERE | {"JWT_SECRET": SECRET} | env,
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,
     )
+
+
+@SENSELESS
+def test_so_is_what_makes_no_sense(name: str, value: str) -> None:
+    done = start(PROGRAMS["command"], **{name: value})
     assert done.returncode == 1
     assert done.stderr.startswith(f"Stopped: {name} must ")
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("program", ["web", "worker", "scheduler"])
+def test_programs_that_are_started_directly_say_so_too(program: str) -> None:
+    done = start(PROGRAMS[program], STORAGE_URL="nowhere://bucket")
+    said = [line for line in done.stderr.splitlines() if not line.startswith("[")]  # gunicorn's own report
+    assert len(said) == 1, done.stderr
+    assert said[0].startswith("Stopped: STORAGE_URL must ")
+    assert done.returncode == (4 if program == "web" else 1)
 
 
 def test_other_programs_see_the_error_itself() -> None:
