@@ -1,11 +1,12 @@
 """create_app: the application that the web server, the worker, the scheduler and the commands share."""
 
-from contextlib import suppress
+import logging
 from pathlib import Path
 
+import psycopg
 from flask import Flask
 from flask_alembic import Alembic
-from psycopg import ProgrammingError
+from sqlalchemy.exc import ProgrammingError
 
 from src import logs
 from src.api import registration
@@ -13,7 +14,7 @@ from src.cli import registration as commands
 from src.cli.output import settings_errors_as_messages
 from src.config import Settings, SettingsError
 from src.database import COMMAND, WEB, Database, Limits, make_engine
-from src.domain.errors import Unavailable
+from src.domain.errors import DomainError
 from src.domain.events import OrderIsFixed
 from src.embedded import resolve
 from src.integrations.storage import open_storage
@@ -22,8 +23,10 @@ from src.models.base import is_compared
 from src.queue import HintQueue
 from src.services.passwords import PasswordHasher
 from src.services.reading import Readers
+from src.services.stores import WrongStore
 from src.wiring import EXTENSION, Adapters, services
 
+log = logging.getLogger(__name__)
 MIGRATIONS = Path(__file__).resolve().parents[1] / "migrations"
 NOT_TO_BE_LOADED = 4  # by this exit code gunicorn knows that another process would fare no better
 
@@ -56,13 +59,29 @@ def _assembled(settings: Settings, adapters: Adapters) -> Flask:
 
 
 def create_web() -> Flask:
-    """For the web server: no request waits as long as a command may. It does not start where the events
-    were put in another order; where the database is away or not yet migrated, that shows later."""
+    """For the web server: no request waits as long as a command may."""
     with settings_errors_as_messages(program_code=NOT_TO_BE_LOADED):
-        app = create_app(limits=WEB)
-        with app.app_context(), suppress(Unavailable, ProgrammingError):
-            check_event_order()
+        return create_program(Settings.from_env(), WEB)
+
+
+def create_program(settings: Settings, limits: Limits) -> Flask:
+    """For what works on its own: only with the store and the order of events that the database has."""
+    app = create_app(settings, limits=limits)
+    with app.app_context():
+        for check in (check_store, check_event_order):
+            try:
+                check()
+            except (DomainError, ProgrammingError, psycopg.ProgrammingError) as error:
+                log.warning("the database is away or not migrated yet, and could not be looked at: %s", error)
     return app
+
+
+def check_store() -> None:
+    try:
+        with services() as s:
+            s.stores.check()
+    except WrongStore as error:
+        raise SettingsError(f"{error.title}. {error.detail}") from error
 
 
 def check_event_order() -> None:

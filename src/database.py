@@ -22,8 +22,9 @@ UNAVAILABLE = (
     InterfaceError,
     InternalError,
     PoolTimeout,
-    psycopg.OperationalError,  # of statements written by hand
+    psycopg.OperationalError,  # of a COPY, and of statements written by hand
     psycopg.InterfaceError,
+    psycopg.InternalError,
 )
 READS = ("SELECT", "SHOW")
 READ_OUTCOME = text("SELECT pg_xact_status(CAST(:xid AS xid8))")

@@ -10,7 +10,7 @@ from types import FrameType
 import psycopg
 from flask import Flask
 
-from src.app import create_app
+from src.app import create_program
 from src.cli.output import settings_errors_as_messages
 from src.config import Settings
 from src.database import SCHEDULER
@@ -137,7 +137,7 @@ def hint(settings: Settings, depth: int, *, is_anew: bool = False) -> None:
 def main() -> None:
     with settings_errors_as_messages(program_code=1):
         settings = resolve(Settings.from_env())
-        scheduler = Scheduler(create_app(settings, limits=SCHEDULER), settings)
+        scheduler = Scheduler(create_program(settings, SCHEDULER), settings)
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, scheduler.stop)
     pulse = Pulse("scheduler", settings)

@@ -49,6 +49,7 @@ from src.services.logins import LoginService
 from src.services.passwords import PasswordHasher
 from src.services.profiles import ProfileService
 from src.services.reading import Readers
+from src.services.stores import StoreService
 from src.services.views import ViewService
 
 EXTENSION = "indicators"
@@ -193,6 +194,10 @@ class Services:
     @cached_property
     def alert_rule_versions(self) -> AlertRuleVersionRepository:
         return AlertRuleVersionRepository(self.session)
+
+    @cached_property
+    def stores(self) -> StoreService:
+        return StoreService(self.session, self.adapters.storage)
 
     @cached_property
     def housekeeping(self) -> HousekeepingService:

@@ -14,7 +14,7 @@ from celery.signals import (
 )
 from flask import Flask
 
-from src.app import create_app
+from src.app import create_program
 from src.cli.output import settings_errors_as_messages
 from src.config import Settings
 from src.database import WORKER
@@ -28,7 +28,7 @@ from src.wiring import EXTENSION
 
 with settings_errors_as_messages(program_code=1):
     settings = resolve(Settings.from_env())
-    flask_app: Flask = create_app(settings, limits=WORKER)
+    flask_app: Flask = create_program(settings, WORKER)
 app = celery = make_celery(settings.redis_url)
 pulse = Pulse("worker", settings)
 

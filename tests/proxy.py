@@ -1,14 +1,35 @@
-"""A TCP proxy for tests: it forwards, goes silent as a network that drops packets, or cuts at a chosen word."""
+"""A TCP proxy for tests: it forwards, early or late, goes silent as a network that drops packets, or cuts."""
 
+import math
+import queue
+import random
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 from urllib.parse import parse_qs, urlsplit
 
 PIECE = 64 * 1024
+SEGMENT = 1448  # what one packet of a connection carries
+
+
+@dataclass(frozen=True)
+class Distance:
+    """A network that is far away: each way takes half of `seconds`, and some packets are sent twice."""
+
+    seconds: float
+    loss: float
+    rng: random.Random
+
+    def delay(self, data: bytes) -> float:
+        """As TCP shows it: late, never missing. A lost packet holds up all behind it for a round trip."""
+        packets = math.ceil(len(data) / SEGMENT)
+        lost = sum(self.rng.random() < self.loss for _ in range(packets))
+        return self.seconds / 2 + lost * self.seconds
 
 
 class Proxy:
@@ -17,18 +38,25 @@ class Proxy:
     def __init__(self, target: tuple[str, int] | str) -> None:
         self.target = target
         self.is_silent = threading.Event()
+        self.distance: Distance | None = None
         self.connections = 0
-        self._cut: tuple[bytes, str] | None = None
+        self._cut: tuple[bytes, str, bytes] | None = None
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def cut_at(self, word: bytes, how: str) -> None:
+    def cut_at(self, word: bytes, how: str, *, since: bytes = b"") -> None:
         """Once a client sends this word: «before» it arrives, «after» its effect but before the answer,
-        or «unnoticed»: only the client loses its connection, the server goes on waiting."""
-        self._cut = (word, how)
+        or «unnoticed»: only the client loses its connection, the server goes on waiting.
+        `since` is another word that its connection must have sent before."""
+        self._cut = (word, how, since)
+
+    @property
+    def has_cut(self) -> bool:
+        """Whether the word that was waited for has come."""
+        return self._cut is None
 
     def silence(self) -> None:
         """From now on nothing gets through and nobody is told, as when packets are dropped."""
@@ -91,9 +119,15 @@ class Proxy:
     def _forward_requests(
         self, client: socket.socket, server: socket.socket, is_lost: threading.Event
     ) -> None:
+        tail, begun = b"", None  # the end of what came before, for a word may come in two pieces
+
         def pass_on(data: bytes) -> bool:
-            word, how = self._cut or (None, "")
-            if word is None or word not in data:
+            nonlocal tail, begun
+            word, how, since = self._cut or (None, "", b"")
+            if since in tail + data:
+                begun = since
+            tail = data[-64:]
+            if word is None or word not in data or begun != since:
                 server.sendall(data)
                 return True
             self._cut = None
@@ -123,11 +157,31 @@ class Proxy:
 
     def _pump(self, source: socket.socket, pass_on: Callable[[bytes], bool], other: socket.socket) -> None:
         with suppress(OSError):
-            while data := source.recv(PIECE):
-                if not self.is_silent.is_set() and not pass_on(data):
-                    return
+            if self.distance:
+                _pump_late(source, pass_on, self.distance)
+            else:
+                while data := source.recv(PIECE):
+                    if not self.is_silent.is_set() and not pass_on(data):
+                        return
         if not self.is_silent.is_set():
             _close(other)
+
+
+def _pump_late(source: socket.socket, pass_on: Callable[[bytes], bool], distance: Distance) -> None:
+    """Everything arrives in order and after a while; many pieces are on their way at the same time."""
+    on_the_way: queue.SimpleQueue[tuple[float, bytes]] = queue.SimpleQueue()
+
+    def send_off() -> None:
+        with suppress(OSError):
+            while data := source.recv(PIECE):
+                on_the_way.put((time.monotonic() + distance.delay(data), data))
+        on_the_way.put((0.0, b""))
+
+    threading.Thread(target=send_off, daemon=True).start()
+    while (arrival := on_the_way.get())[1]:
+        time.sleep(max(0.0, arrival[0] - time.monotonic()))
+        if not pass_on(arrival[1]):
+            return
 
 
 def through(proxy: Proxy, database_url: str) -> str:

@@ -139,6 +139,20 @@ class TestTrouble:
             session.execute(ADD, {"name": "another"})
         assert count(database) == 0
 
+    def test_a_session_that_was_ended_in_the_middle_of_a_copy(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", pool_size=1))
+        with self.unavailable("does not answer"), database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            self.copy(workshop, session, is_ended=True)
+        assert count(database) == 0
+
+    def test_a_copy_that_takes_too_long(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", pool_size=1, statement_ms=50))
+        with self.unavailable("took too long"), database.unit_of_work() as session:
+            session.execute(ADD, {"name": "row"})
+            self.copy(workshop, session, is_ended=False)
+        assert count(database) == 0
+
     def test_a_session_that_was_ended_just_before_its_commit(self, workshop: Workshop) -> None:
         database = workshop.another_database()
         with self.unavailable("does not answer"), database.unit_of_work() as session:
@@ -191,6 +205,20 @@ class TestTrouble:
         pid = session.scalar(text("SELECT pg_backend_pid()"))
         with workshop.database.unit_of_work() as other:
             other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+
+    def copy(self, workshop: Workshop, session: Session, *, is_ended: bool) -> None:
+        """By the driver, which SQLAlchemy does not see."""
+        pid = session.scalar(text("SELECT pg_backend_pid()"))
+        raw = session.connection().connection.driver_connection
+        assert raw is not None
+        with raw.cursor().copy("COPY login_throttle (login_name, network, failures) FROM STDIN") as stream:
+            stream.write_row(("name", "here", 1))
+            if is_ended:
+                with workshop.database.unit_of_work() as other:
+                    other.execute(text("SELECT pg_terminate_backend(:pid, 5000)"), {"pid": pid})
+            else:
+                time.sleep(0.2)
+            stream.write_row(("another", "here", 1))
 
     def await_end_of(self, workshop: Workshop, pid: int | None) -> None:
         deadline = time.monotonic() + 10

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from src.api.metrics import exposition
 from src.api.rate_limits import limiter
 from src.domain.errors import DomainError, Unavailable
+from src.services.stores import WrongStore
 from src.wiring import Services, adapters, services
 
 blp = Blueprint("health", __name__)
@@ -51,16 +52,24 @@ def metrics() -> Response:
 
 def _faults(s: Services) -> dict[str, str]:
     s.session.execute(text(f"SET LOCAL statement_timeout = {READY_MS}"))
-    found: dict[str, str] = {}
     is_migrated = s.session.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
     present = set(s.session.scalars(text("SELECT version_num FROM alembic_version")) if is_migrated else ())
     wanted = current_app.extensions["migration_heads"]
     if present != wanted:
-        found["migrations"] = f"the database is at {sorted(present)}, the code at {sorted(wanted)}"
-    fault = _disk_fault()
-    if fault:
-        found["disk"] = fault
-    return found
+        return {"migrations": f"the database is at {sorted(present)}, the code at {sorted(wanted)}"}
+    others = {"store": _store_fault(s), "disk": _disk_fault()}
+    return {part: fault for part, fault in others.items() if fault}
+
+
+def _store_fault(s: Services) -> str:
+    """A store that is away is the disk's fault."""
+    try:
+        s.stores.check()
+    except WrongStore as error:
+        return error.detail
+    except DomainError:
+        return ""
+    return ""
 
 
 def _disk_fault() -> str:

@@ -107,7 +107,8 @@ def from_domain(error: e.DomainError) -> Response:
     if status == 401:
         answer.headers["WWW-Authenticate"] = 'Bearer realm="indicators"'
     if status >= 500:
-        log.warning("%s: %s", error.slug, error.detail, exc_info=error.__cause__)
+        reason = str(error.__cause__).partition("\n")[0] if error.__cause__ else None
+        log.warning("%s: %s", error.slug, error.detail, extra={"reason": reason} if reason else None)
     return answer
 
 

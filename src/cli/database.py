@@ -13,7 +13,9 @@ from sqlalchemy import make_url
 
 from src.cli.output import domain_errors_as_messages
 from src.database import DatabaseUnavailable
+from src.domain.errors import Unavailable
 from src.integrations.storage_disk import sync_folder
+from src.services.stores import WrongStore
 from src.wiring import adapters, services
 
 group = cli
@@ -28,6 +30,8 @@ def upgrade(target: str) -> None:
     settings = adapters().settings
     create_database(settings.database_url)
     migrate(target)
+    if target == "heads":
+        pair_store()
     made = ensure_admin()
     if made:
         click.echo(made)
@@ -63,6 +67,19 @@ def migrate(target: str = "heads") -> None:
             current_app.extensions["alembic"].upgrade(target)
         finally:
             connection.invalidate()  # with the session go its lock and its settings
+
+
+def pair_store() -> None:
+    """Let the database and its store bear the same id; a store that is away gets it at the next start."""
+    try:
+        with services() as s:
+            s.stores.name()
+        with services() as s:  # a crash before this leaves a name that this takes up
+            s.stores.mark_as_named()
+    except WrongStore:
+        raise
+    except Unavailable as error:
+        click.echo(f"The store could not be marked: {error.detail}", err=True)
 
 
 def ensure_admin(kept_in: Path | None = None) -> str:

@@ -1,4 +1,4 @@
-"""flask files: put, list, get; flask storage: fsck, sweep."""
+"""flask files: put, list, get; flask storage: fsck, sweep, adopt."""
 
 import sys
 from collections.abc import Iterator
@@ -107,6 +107,21 @@ def sweep(minutes: int, *, as_json: bool) -> None:
     with services() as s:
         swept = s.housekeeping.sweep_storage(age=timedelta(minutes=minutes)) + s.housekeeping.sweep_scratch()
     tell(f"swept {swept}", {"swept": swept}, as_json=as_json)
+
+
+@storage_group.command("adopt")
+@click.confirmation_option(
+    "--yes",
+    prompt="The store that STORAGE_URL names becomes this database's own, and its former database is refused "
+    "from then on. Files in it that this database does not know will be swept away. Go on?",
+)
+@json_option
+@domain_errors_as_messages
+def adopt(*, as_json: bool) -> None:
+    """Make the store this database's own; see with fsck what is missing in it."""
+    with services() as s:
+        adopted = str(s.stores.adopt())
+    tell(f"adopted {adopted}", {"store_id": adopted}, as_json=as_json)
 
 
 def _all_files() -> Iterator[File]:

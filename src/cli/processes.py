@@ -78,13 +78,14 @@ def up() -> None:
 @domain_errors_as_messages
 def prepare() -> None:
     """Migrate; the first time, make the administrator, keep the password and load the samples."""
-    from src.cli.database import create_database, ensure_admin, migrate
+    from src.cli.database import create_database, ensure_admin, migrate, pair_store
     from src.cli.samples import load_samples
     from src.wiring import adapters, services
 
     settings = adapters().settings
     create_database(settings.database_url)
     migrate()
+    pair_store()
     with services() as s:
         s.events.check_order()
     made = ensure_admin(settings.var_dir / "admin.txt")

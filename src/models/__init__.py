@@ -15,6 +15,7 @@ from src.models.imports import Import, ImportChange
 from src.models.indicators import AngelRollup, ClientRollup, MonthRollup, PoloRollup
 from src.models.jobs import Job
 from src.models.processes import Process
+from src.models.stores import Store
 from src.models.transactions import Transaction, TransactionKey
 from src.models.views import ViewRefresh
 
@@ -46,6 +47,7 @@ __all__ = [
     "Polo",
     "PoloRollup",
     "Process",
+    "Store",
     "TokenFamily",
     "Transaction",
     "TransactionKey",

@@ -21,6 +21,7 @@ from src.repositories.made_names import makers_in_vain, remove_unused_names
 from src.services.files import FileService
 from src.services.scratch import sweep_scratch
 from src.services.sending import delivery_store
+from src.services.stores import StoreService
 
 KIND = "housekeeping"
 ORPHAN_AGE = timedelta(hours=3)  # no upload takes so long, even by a clock that is an hour off
@@ -79,9 +80,10 @@ class HousekeepingService:
     def sweep_storage(self, *, age: timedelta = ORPHAN_AGE) -> int:
         """Delete stored bytes that no row names and that are old enough not to be an upload in progress.
 
-        Only what lies where our files lie; and a database that knows no file at all is rather the wrong
-        database than a store full of orphans.
+        Only what lies where our files lie, in the store that belongs to the database; and a database that
+        knows no file at all is rather the wrong database than a store full of orphans.
         """
+        StoreService(self.session, self.storage).check()
         # Listing a large store takes long, and the transaction that waits for it holds nothing.
         self.session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
         now: datetime = self.session.scalars(select(func.clock_timestamp())).one()

@@ -15,6 +15,7 @@ from src.config import Settings
 from src.database import COMMAND, Database, make_engine
 from src.integrations.storage_disk import DiskStorage
 from src.queue import HintQueue
+from src.wiring import Services
 from tests.api.conftest import Change
 from tests.api.nouns import a_file, a_job
 from tests.factories.accounts import Caller
@@ -71,6 +72,13 @@ class TestReady:
         connection.execute(text("DROP TABLE alembic_version"))
         answer = client.get("/readyz")
         assert (answer.status_code, list(answer.json["parts"])) == (503, ["migrations"])
+
+    def test_with_another_database_s_store_it_is_not(self, client: FlaskClient, services: Services) -> None:
+        services.stores.adopt()
+        services.session.execute(text("UPDATE store SET id = gen_random_uuid()"))
+        services.session.flush()
+        answer = client.get("/readyz")
+        assert (answer.status_code, list(answer.json["parts"])) == (503, ["store"])
 
     def test_without_room_on_the_disk_it_is_not(self, client: FlaskClient, change: Change) -> None:
         change(disk_reserve_bytes=2**62)

@@ -51,6 +51,7 @@ ROWS = {
     f"is_dry_run, rows_read, inserted, updated, unchanged, duplicate, rejected, report) VALUES ({ID}, {ID}, "
     f"'clients', 'a.csv', 'f', '{{}}', '{{}}', '{{}}', 'insert', 'skip_rows', false, 0, 0, 0, 0, 0, 0, '{{}}')",
     "import_change": f"(import_id, row_id, version, before) VALUES ({ID}, 1, 2, '{{}}')",
+    "store": f"(is_ours, id, is_marked) VALUES (true, {ID}, true)",
     "view_refresh": f"(id, view) VALUES ({ID}, 'transaction_statistics')",
     "alert_rule": f"(id, code, name, state, version) VALUES ({ID}, 1, 'r', 'disabled', 1)",
     "alert_rule_version": f"(rule_id, version, kind, asked_on, parameters) "

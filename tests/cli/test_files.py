@@ -1,12 +1,16 @@
 """flask files and flask storage."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from flask import Flask
 
-from src.wiring import Adapters
+from src.cli.database import pair_store
+from src.integrations.storage_disk import DiskStorage
+from src.wiring import EXTENSION, Adapters, Services
 from tests.cli.conftest import Run
 from tests.factories.accounts import Caller
 
@@ -85,6 +89,32 @@ def test_a_sweep_deletes_what_no_file_names(run: Run, stored: dict[str, Any], ad
         upload.finish()
     assert "swept 0" in run("storage", "sweep").output
     assert "swept 1" in run("storage", "sweep", "--minutes", "0").output
+
+
+def test_a_store_is_adopted_after_a_question(run: Run, run_json: Json, services: Services) -> None:
+    run("storage", "adopt", code=1, typed="n\n")
+    assert services.stores.mark() is None
+    adopted = run_json("storage", "adopt", "--yes")["store_id"]
+    services.stores.check()
+    assert str(services.stores.mark()) == adopted
+
+
+def test_the_first_start_pairs_the_database_with_its_store(run: Run, services: Services) -> None:
+    pair_store()
+    services.stores.check()
+    assert services.stores.mark() is not None
+
+
+def test_a_full_store_does_not_keep_an_upgrade_from_its_end(
+    app: Flask, adapters: Adapters, services: Services, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = DiskStorage(Path(adapters.settings.storage_url), reserve_bytes=2**62)
+    app.extensions[EXTENSION] = replace(adapters, storage=full)
+    pair_store()
+    assert "could not be marked" in capsys.readouterr().err
+    app.extensions[EXTENSION] = adapters
+    services.stores.check()
+    assert services.stores.mark() is None
 
 
 def _holds(path: Path, content: bytes) -> bool:

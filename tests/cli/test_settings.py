@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
@@ -12,6 +13,8 @@ from flask.cli import cli
 
 from src.app import create_app
 from src.config import Settings, SettingsError
+from src.wiring import services
+from tests.committing import Workshop
 from tests.conftest import SECRET
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,6 +82,19 @@ def test_programs_that_are_started_directly_say_so_too(program: str) -> None:
     said = [line for line in done.stderr.splitlines() if not line.startswith("[")]  # gunicorn's own report
     assert len(said) == 1, done.stderr
     assert said[0].startswith("Stopped: STORAGE_URL must ")
+    assert done.returncode == (4 if program == "web" else 1)
+
+
+@pytest.mark.parametrize("program", ["web", "worker", "scheduler"])
+def test_no_program_works_with_another_s_store(program: str, workshop: Workshop) -> None:
+    with services() as s:
+        s.stores.adopt()
+    (Path(workshop.settings.storage_url) / "store-id").write_text(f"{uuid4()}\n")
+    mine = workshop.settings
+    done = start(PROGRAMS[program], DATABASE_URL=mine.database_url, STORAGE_URL=mine.storage_url)
+    said = [line for line in done.stderr.splitlines() if not line.startswith("[")]
+    assert len(said) == 1, done.stderr
+    assert said[0].startswith("Stopped: The store of files belongs to another database.")
     assert done.returncode == (4 if program == "web" else 1)
 
 

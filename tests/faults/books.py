@@ -4,18 +4,20 @@ import hashlib
 import itertools
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import func, select, text
 
 from src.domain.jobs import JobState
-from src.models import Account, File, Job
+from src.models import Account, Atendimento, File, Import, Job
 from src.services import housekeeping
 from src.services.housekeeping import check_storage
+from src.services.stores import MARK
 from src.wiring import services
 from tests.factories.accounts import PASSWORD
 from tests.faults.tables import has_tables
@@ -32,6 +34,7 @@ class Books:
 
     live: Live
     uploads: dict[str, str] = field(default_factory=dict)
+    imports: dict[UUID, tuple[int, int]] = field(default_factory=dict)  # rows sent, and how many are good
     baseline: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def upload(self, caller: Caller, content: bytes, **options: Any) -> Answer:
@@ -47,9 +50,9 @@ class Books:
             files, memory = zip(*(usage(pid) for pid in one.family()), strict=True)
             self.baseline[one.name] = max(files), max(memory)
 
-    def check(self, *, jobs_within: float = 60.0) -> None:
+    def check(self, *, jobs_within: float = 60.0, failing: Container[UUID] = ()) -> None:
         """I1, I2, I3, I5, I6, I8, I9 of the list of invariants."""
-        self.check_jobs_ended(jobs_within)
+        self.check_jobs_ended(jobs_within, failing)
         self.check_acknowledged()
         self.check_results()
         self.check_due_times()
@@ -66,8 +69,8 @@ class Books:
             assert kept[file_id].sha256 == sha256
             assert storage.sha256(kept[file_id].storage_key) == sha256
 
-    def check_jobs_ended(self, within: float) -> None:
-        """I2: every job reaches a terminal state; and here none may fail."""
+    def check_jobs_ended(self, within: float, failing: Container[UUID] = ()) -> None:
+        """I2: every job reaches a terminal state; and none may fail but those that are to."""
         over = [state for state in JobState if state.is_over]
         unfinished = select(func.count()).select_from(Job).where(Job.state.not_in(over))
 
@@ -76,7 +79,7 @@ class Books:
                 return s.session.scalars(unfinished).one() == 0
 
         eventually("every job is over", is_over, within=within)
-        states = Counter(job.state for job in self.live.jobs())
+        states = Counter(job.state for job in self.live.jobs() if job.id not in failing)
         assert set(states) <= {"done", "cancelled"}, states
 
     def check_results(self) -> None:
@@ -89,6 +92,7 @@ class Books:
                 assert file.profile is not None
                 assert job.result is not None
                 assert file.profile["rows"] == job.result["rows"]
+        self.check_imports()
         if not has_tables(database):
             return
         with database.unit_of_work() as session:
@@ -96,6 +100,27 @@ class Books:
             ledger = {(job_id, fence): count for job_id, fence, count in counted}
         copied = [job for job in self.live.jobs() if job.kind == "copy" and job.state == "done"]
         assert ledger == {(job.id, job.fence): job.args["lines"] for job in copied}
+
+    def check_imports(self) -> None:
+        """I3: each import's good rows once, and no others; rollups tell the same; no staging table is left."""
+        with services() as s:
+            done = {
+                one.id: one
+                for one in s.session.scalars(select(Import).where(Import.committed_at.is_not(None)))
+            }
+            rows = s.session.execute(
+                select(Atendimento.import_id, func.count(), func.count(Atendimento.external_id.distinct()))
+                .group_by(Atendimento.import_id)
+            )  # fmt: skip
+            written = {import_id: (count, keys) for import_id, count, keys in rows}
+            rollup = s.session.scalars(text("SELECT sum(on_time + late + open) FROM indicator_angel")).one()
+            stages = text("SELECT count(*) FROM pg_class WHERE relname IN ('staging', 'fault')")
+            assert s.session.scalars(stages).one() == 0
+        for import_id, (sent, good) in self.imports.items():
+            row = done[import_id]
+            assert (row.rows_read, row.inserted, row.rejected) == (sent, good, sent - good)
+        assert written == {import_id: (row.inserted, row.inserted) for import_id, row in done.items()}
+        assert (rollup or 0) == sum(row.inserted for row in done.values())
 
     def check_due_times(self) -> None:
         """I5: one job per due time; the only due time there is, is the day's."""
@@ -124,7 +149,7 @@ class Books:
             assert s.file_rows.bytes_by_owner() == {id_: stored for id_, stored in quotas.items() if stored}
         root = Path(self.live.workshop.settings.storage_url)
         stored = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-        assert stored == {file.storage_key for file in rows}
+        assert stored - {MARK} == {file.storage_key for file in rows}
         assert list(check_storage(self.live.workshop.adapters.storage, rows, deep=True)) == []
         assert list((self.live.workshop.settings.var_dir / "scratch").glob("*")) == []
 

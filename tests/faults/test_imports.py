@@ -1,5 +1,6 @@
-"""Imports whose workers and databases die: no row is lost, none is there twice, and nothing is left over."""
+"""Imports whose workers die, freeze or come twice: no row is lost or there twice, and nothing is left over."""
 
+import itertools
 import os
 import random
 import signal
@@ -7,86 +8,35 @@ import time
 from contextlib import suppress
 from uuid import UUID
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 
-from src.models import Import
+from src.queue import HintQueue
 from src.wiring import services
-from tests.engine.making import workbook_bytes
-from tests.faults.books import Books
-from tests.live import Caller, Live, Program, eventually
+from tests.engine.making import parts_of, workbook_bytes, zipped
+from tests.faults.books import Books, warm_up
+from tests.faults.conftest import SMALL
+from tests.faults.importing import (
+    LARGE,
+    ROWS,
+    SHORT,
+    ask_for_import,
+    await_end,
+    copying_session,
+    hurry,
+    meet_a_copy,
+    never_give_up,
+    note_import,
+    start_import,
+    visits,
+)
+from tests.faults.sending import Send, persistently
+from tests.faults.watching import await_next_attempt, await_reader, holders
+from tests.live import Live, eventually
 
 KILLS = 50
 FILES = 12
-ROWS = 4_000
-SHORT = {"lease_seconds": 3, "heartbeat_seconds": 1, "rehint_seconds": 2}
-HEADER = "id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento\n"
-
-
-def visits(number: int, rows: int = ROWS) -> bytes:
-    """A file of rows with keys of its own, one in a hundred of them bad."""
-    lines = (
-        f"{number}-{row},c{row % 500},Angel {row % 40},Polo {row % 7},2021-06-{row % 30 + 1:02} 12:00,"
-        + ("never" if row % 100 == 99 else "2021-06-15 10:00")
-        for row in range(rows)
-    )
-    return (HEADER + "\n".join(lines) + "\n").encode()
-
-
-def start_import(caller: Caller, content: bytes, name: str = "visits.csv") -> tuple[str, UUID]:
-    """Upload and ask for it; both are acknowledged."""
-    file = caller.upload(content, name)
-    assert file.status == 201, file
-    body = f'{{"dataset": "atendimentos", "file_id": "{file.json["id"]}"}}'.encode()
-    started = caller.post("/api/v1/imports", body, Content_Type="application/json")
-    assert started.status == 202, started.body
-    return started.json["id"], UUID(started.json["job_id"])
-
-
-def never_give_up(live: Live) -> None:
-    """Let jobs die as often as the test wants."""
-    with live.workshop.database.unit_of_work() as session:
-        session.execute(text("UPDATE job SET max_attempts = 1000"))
-
-
-def hurry(live: Live) -> None:
-    """Don't wait for the pause after a failed attempt."""
-    with live.workshop.database.unit_of_work() as session:
-        session.execute(text("UPDATE job SET run_after = clock_timestamp() WHERE state = 'queued'"))
-
-
-def await_end(live: Live, job: UUID, *, within: float) -> None:
-    """Return when it is done, without the pauses after failed attempts."""
-
-    def is_done() -> bool:
-        hurry(live)
-        return live.job(job).state == "done"
-
-    eventually("it is done", is_done, within=within)
-
-
-def holders(live: Live, worker: Program) -> list[int]:
-    """The worker's processes that have a job in hand."""
-    held = {int((job.worker or ":0").rpartition(":")[2]) for job in live.jobs() if job.state == "running"}
-    return [pid for pid in worker.family() if pid in held]
-
-
-def check_rows(live: Live, files: int, rows: int = ROWS) -> None:
-    """I3: each file's good rows once; the rollups tell the same as the rows."""
-    good = rows - rows // 100
-    with services() as s:
-        imports = list(s.session.scalars(select(Import)))
-        counts = s.session.execute(
-            text("SELECT count(*), count(DISTINCT external_id), count(DISTINCT import_id) FROM atendimento")
-        ).one()
-        rollup = s.session.scalars(text("SELECT sum(on_time + late + open) FROM indicator_angel")).one()
-        stages = s.session.scalars(
-            text("SELECT count(*) FROM pg_class WHERE relname IN ('staging', 'fault')")
-        ).one()
-    assert [(one.rows_read, one.inserted, one.rejected) for one in imports] == [
-        (rows, good, rows // 100)
-    ] * files
-    assert tuple(counts) == (good * files, good * files, files)
-    assert (rollup, stages) == (good * files, 0)
+TWINS = 50
+NUMBERS = itertools.count()  # no two files have a row in common
 
 
 def test_1_workers_are_killed_at_random_moments_during_imports(
@@ -97,7 +47,7 @@ def test_1_workers_are_killed_at_random_moments_during_imports(
     worker = live.start_worker(worker_processes=2, **SHORT)
     live.await_start(live.programs[1])
     caller = live.caller()
-    jobs = [start_import(caller, visits(number))[1] for number in range(FILES)]
+    jobs = [start_import(books, caller, number) for number in range(FILES)]
     never_give_up(live)
     kills = 0
     deadline = time.monotonic() + 300
@@ -106,7 +56,7 @@ def test_1_workers_are_killed_at_random_moments_during_imports(
         at_work = holders(live, worker)
         if not at_work:
             if all(live.job(job).state == "done" for job in jobs):
-                jobs.append(start_import(caller, visits(len(jobs)))[1])
+                jobs.append(start_import(books, caller, len(jobs)))
                 never_give_up(live)
             time.sleep(0.05)
             continue
@@ -115,11 +65,9 @@ def test_1_workers_are_killed_at_random_moments_during_imports(
             os.kill(rng.choice(at_work), signal.SIGKILL)
             kills += 1
     assert kills == KILLS
-    for job in jobs:
-        await_end(live, job, within=60)
+    await_end(live, *jobs)
     print(f"{kills} kills, {sum(live.job(job).attempts for job in jobs)} attempts at {len(jobs)} imports")
-    check_rows(live, len(jobs))
-    books.check_nothing_left()
+    books.check()
 
 
 def test_1_a_worker_dies_at_every_commit_rename_and_publish(live: Live, books: Books) -> None:
@@ -131,7 +79,7 @@ def test_1_a_worker_dies_at_every_commit_rename_and_publish(live: Live, books: B
     points = 0
     while True:
         fuse.write_text(str(points))
-        _, job = start_import(caller, visits(points, 300))
+        job = start_import(books, caller, points, 300)
         never_give_up(live)
         await_end(live, job, within=60)
         if fuse.exists():
@@ -141,8 +89,7 @@ def test_1_a_worker_dies_at_every_commit_rename_and_publish(live: Live, books: B
     print(f"died at {points} points")
     assert points >= 8
     assert worker.is_alive
-    check_rows(live, points + 1, 300)
-    books.check_nothing_left()
+    books.check()
 
 
 def test_4_a_worker_is_told_to_end_during_an_import(live: Live, books: Books) -> None:
@@ -150,30 +97,128 @@ def test_4_a_worker_is_told_to_end_during_an_import(live: Live, books: Books) ->
     live.start_web(wait=False)
     first = live.start_worker(worker_processes=1, **SHORT)
     live.await_start(live.programs[1])
-    _, job = start_import(live.caller(), visits(0, 200_000))
+    job = start_import(books, live.caller(), 0, 200_000)
     live.await_state(job, "running", within=60)
     first.send(signal.SIGTERM)
     eventually("it is handed back", lambda: live.job(job).state in ("queued", "done"), within=30)
     live.start_worker(worker_processes=1, **SHORT)
     live.await_state(job, "done", within=120)
-    check_rows(live, 1, 200_000)
-    books.check_nothing_left()
+    books.check()
 
 
-def test_5_a_workbook_that_asks_for_too_much_memory_fails_alone(live: Live, books: Books) -> None:
-    live.start_scheduler(wait=False)
+def workbook_of_visits(rows: int) -> bytes:
+    lines = visits(0, rows).decode().splitlines()
+    return workbook_bytes({"A": [line.split(",") for line in lines]})
+
+
+def test_5_the_memory_ends_while_a_workbook_is_read(live: Live, books: Books) -> None:
+    """The kernel then kills the reader, which asks to be the first; a cell far out is refused at once."""
+    live.start_scheduler(wait=False, **SHORT)
     live.start_web(wait=False)
-    live.start_worker(worker_processes=1)
+    live.start_worker(worker_processes=1, **SHORT)
     live.await_start(live.programs[1])
     caller = live.caller()
-    names = HEADER.strip().split(",")
-    wide = [[f"{n}", "c1", "x" * 30_000, "Sul", "2021-06-30", ""] for n in range(20)]
-    _, failing = start_import(caller, workbook_bytes({"A": [names, *wide]}), "wide.xlsx")
-    _, sound = start_import(caller, visits(0))
-    live.await_state(failing, "done", "failed", within=120)
+    upload = books.upload(caller, workbook_of_visits(60_000), name="visits.xlsx")
+    started = ask_for_import(caller, upload.json["id"])
+    failing = UUID(started.json["job_id"])
+    worker, holder, reader = await_reader(live, failing)
+    os.kill(reader, signal.SIGKILL)
+    live.await_state(failing, "failed", within=60)
+    assert (live.job(failing).error or {})["slug"] == "engine-out-of-memory"
+    assert live.job(failing).attempts == 1
+    assert holder in worker.family()
+    sound = start_import(books, caller, 0)
     live.await_state(sound, "done", within=60)
-    assert live.job(failing).error is None or "engine" in live.job(failing).error["slug"]
-    books.check_nothing_left()
+    far = b'<row r="1048576"><c r="XFD1048576"><v>5</v></c></row></sheetData>'
+    parts = parts_of(workbook_of_visits(1))
+    sheet = parts["xl/worksheets/sheet1.xml"].replace(b"</sheetData>", far)
+    assert caller.upload(zipped({**parts, "xl/worksheets/sheet1.xml": sheet}), "far.xlsx").status == 413
+    books.check(failing=[failing])
+
+
+def test_2_a_whole_worker_is_killed_during_an_import(live: Live, books: Books) -> None:
+    """With the lease that production has."""
+    live.start_scheduler(wait=False)
+    live.start_web(wait=False)
+    for _ in range(2):
+        live.start_worker(wait=False, worker_processes=1)
+    for one in live.programs:
+        live.await_start(one)
+    caller = warm_up(live, books, [SMALL] * 3)
+    books.note_baseline()
+
+    def kill_the_worker() -> None:
+        running = next(job for job in live.jobs() if job.state == "running")
+        holder = int((running.worker or "").rpartition(":")[2])
+        next(one for one in live.programs if holder in one.family()).kill()
+
+    job, session = meet_a_copy(
+        live, lambda: start_import(books, caller, next(NUMBERS), LARGE), kill_the_worker
+    )
+    taken_over = await_next_attempt(live, job, 1)
+    print(f"taken over after {taken_over:.1f} s")
+    assert copying_session(live) != session
+    live.await_state(job, "done", within=120)
+    assert live.job(job).attempts == 2
+    books.check()
+
+
+def test_3_a_worker_is_frozen_in_the_middle_of_an_import_s_copy_past_its_lease_and_thawed(
+    live: Live, books: Books
+) -> None:
+    live.start_scheduler(wait=False, **SHORT)
+    live.start_web(wait=False)
+    first = live.start_worker(worker_processes=1, **SHORT)
+    for one in live.programs:
+        live.await_start(one)
+    caller = warm_up(live, books, [SMALL])
+    books.note_baseline()
+    job, session = meet_a_copy(
+        live,
+        lambda: start_import(books, caller, next(NUMBERS), LARGE),
+        lambda: first.send_all(signal.SIGSTOP),
+    )
+    live.start_worker(worker_processes=1, **SHORT)
+    print(f"taken over after {await_next_attempt(live, job, 1):.1f} s, with a lease of 3 s")
+    eventually("the frozen session is ended", lambda: copying_session(live) != session, within=5)
+    live.await_state(job, "done", within=180)
+    first.send_all(signal.SIGCONT)
+    eventually(
+        "the zombie is fenced", lambda: "another worker has the job" in first.log.read_text(), within=30
+    )
+    assert live.job(job).fence == 2
+    last = start_import(books, caller, next(NUMBERS))
+    live.await_state(last, "done", within=60)
+    books.check()
+
+
+def test_22_the_same_import_is_asked_for_fifty_times_at_once(
+    live: Live, books: Books, rng: random.Random
+) -> None:
+    """With one key, it is one request; without, and the hint fifty times, it is still one effect."""
+    live.start_scheduler(wait=False)
+    live.start_web(wait=False, web_processes=2)
+    live.start_worker()
+    for one in live.programs:
+        live.await_start(one)
+    caller = warm_up(live, books, [SMALL, SMALL])
+    books.note_baseline()
+    file = books.upload(caller, visits(0))
+    body = f'{{"dataset": "atendimentos", "file_id": "{file.json["id"]}"}}'.encode()
+    keyed = Send(caller, "/api/v1/imports", body, f"key {rng.random()}", "application/json")
+    answers = [answer for answer, _ in live.workshop.together(lambda _: persistently(keyed), TWINS)]
+    assert {answer.status for answer in answers} == {202}
+    assert all(answer.json == answers[0].json for answer in answers)
+    job = note_import(books, answers[0], ROWS)
+    hints = HintQueue(live.redis_url)
+    assert all(hints.publish(job) for _ in range(TWINS))
+    live.await_state(job, "done", within=60)
+    again = live.workshop.together(lambda _: ask_for_import(caller, file.json["id"]), TWINS)
+    assert {answer.status for answer in again} == {200}
+    assert {answer.json["duplicate_of"] for answer in again} == {answers[0].json["id"]}
+    assert live.job(job).attempts == 1
+    eventually("every hint is taken", lambda: hints.depth() == 0, within=60)
+    books.check()
 
 
 def test_12_the_session_of_an_import_is_ended_again_and_again(
@@ -183,7 +228,7 @@ def test_12_the_session_of_an_import_is_ended_again_and_again(
     live.start_web(wait=False)
     live.start_worker(worker_processes=1, **SHORT)
     live.await_start(live.programs[1])
-    _, job = start_import(live.caller(), visits(0, 100_000))
+    job = start_import(books, live.caller(), 0, 100_000)
     never_give_up(live)
     ended = 0
     while ended < 5:
@@ -203,23 +248,23 @@ def test_12_the_session_of_an_import_is_ended_again_and_again(
             break
     await_end(live, job, within=120)
     print(f"ended {ended} sessions, {live.job(job).attempts} attempts")
-    check_rows(live, 1, 100_000)
-    books.check_nothing_left()
+    books.check()
 
 
 def test_19_a_stored_file_is_cut_short_before_its_import(live: Live, books: Books) -> None:
     live.start_scheduler(wait=False)
     live.start_web(wait=False)
     live.await_start(live.programs[1])
-    import_id, job = start_import(live.caller(), visits(0))
+    caller = live.caller()
+    upload = caller.upload(visits(0))
+    job = UUID(ask_for_import(caller, upload.json["id"]).json["job_id"])
     with services() as s:
-        imported = s.import_rows.get_own(UUID(import_id), None)
-        key = s.file_rows.get(imported.file_id).storage_key
+        key = s.file_rows.get(UUID(upload.json["id"])).storage_key
     with live.workshop.adapters.storage.local_path(key) as path:
         os.truncate(path, path.stat().st_size // 2)
     live.start_worker(worker_processes=1)
     live.await_state(job, "failed", within=60)
     assert (live.job(job).error or {})["slug"] == "file-corrupt"
-    with services() as s:
-        assert s.session.scalars(text("SELECT count(*) FROM atendimento")).one() == 0
+    books.check_imports()
+    books.check_answers()
     assert live.workshop.adapters.storage.size(key) < len(visits(0))

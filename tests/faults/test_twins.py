@@ -1,7 +1,6 @@
 """The same thing fifty times at the same moment: one effect, equal answers."""
 
 import random
-import time
 from collections import Counter
 from uuid import UUID
 
@@ -10,7 +9,8 @@ from sqlalchemy import func, select, text
 from src.models import File, Job
 from src.queue import HintQueue
 from tests.faults.books import Books, warm_up
-from tests.live import KINDS, Answer, Caller, Live, eventually
+from tests.faults.sending import Send, persistently
+from tests.live import KINDS, Answer, Live, eventually
 
 TWINS = 50
 
@@ -18,26 +18,6 @@ TWINS = 50
 def count(live: Live, model: type) -> int:
     with live.workshop.database.unit_of_work() as session:
         return session.scalars(select(func.count()).select_from(model)).one()
-
-
-def persistently(send: "Send", tries: int = 20) -> tuple[Answer, int]:
-    """Come back as long as the answer says so, with the same key."""
-    for number in range(tries):
-        answer = send()
-        if answer.status not in (409, 503):
-            return answer, number
-        time.sleep(float(answer.headers["retry-after"]))
-    raise AssertionError(f"{tries} times refused: {answer}")
-
-
-class Send:
-    """One request that can be sent again."""
-
-    def __init__(self, caller: Caller, path: str, body: bytes, key: str) -> None:
-        self.caller, self.path, self.body, self.key = caller, path, body, key
-
-    def __call__(self) -> Answer:
-        return self.caller.post(self.path, self.body, Idempotency_Key=self.key)
 
 
 def test_22_the_same_upload_and_the_same_start_of_a_job(

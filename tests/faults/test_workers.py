@@ -11,9 +11,9 @@ from uuid import UUID
 from sqlalchemy import text
 
 from tests.faults.books import Books, warm_up
-from tests.live import KINDS, Caller, Live, Program, eventually
+from tests.faults.watching import TAKEN_OVER, await_next_attempt, await_reader
+from tests.live import KINDS, Caller, Live, eventually
 
-TAKEN_OVER = 45.0
 SHORT = {"lease_seconds": 6, "heartbeat_seconds": 2, "rehint_seconds": 5}
 
 
@@ -24,19 +24,6 @@ def start_profile(books: Books, caller: Caller, content: bytes) -> UUID:
     job = caller.post(f"/api/v1/files/{upload.json['id']}/profile")
     assert job.status == 202, job
     return UUID(job.json["id"])
-
-
-def await_reader(live: Live, job_id: UUID) -> tuple[Program, int, int]:
-    """Return when a child reads the file: the worker, its process that has the job, and that child."""
-    live.await_state(job_id, "running", within=60)
-    holder = int((live.job(job_id).worker or "").rpartition(":")[2])
-    worker = next(one for one in live.programs if holder in one.family())
-    eventually("a child reads the file", lambda: worker.children(holder), within=30)
-    return worker, holder, worker.children(holder)[0]
-
-
-def await_next_attempt(live: Live, job_id: UUID, fence: int) -> float:
-    return eventually("the job is taken over", lambda: live.job(job_id).fence > fence, within=TAKEN_OVER)
 
 
 def test_1_a_worker_s_child_is_killed(

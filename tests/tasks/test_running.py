@@ -63,7 +63,11 @@ def take_over(workshop: Workshop, job_id: UUID) -> None:
 
 def set_times(workshop: Workshop, monkeypatch: pytest.MonkeyPatch, *, lease: int, heartbeat: int) -> None:
     monkeypatch.setattr(lease_module, "REPORT_EVERY", 0.05)
-    settings = replace(workshop.settings, lease_seconds=lease, heartbeat_seconds=heartbeat)
+    settings = replace(workshop.settings)
+    object.__setattr__(
+        settings, "lease_seconds", lease
+    )  # times that make no sense, which no operator can set
+    object.__setattr__(settings, "heartbeat_seconds", heartbeat)
     workshop.app.extensions[EXTENSION] = replace(workshop.adapters, settings=settings)
 
 

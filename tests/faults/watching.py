@@ -1,0 +1,26 @@
+"""Who has which job, who reads which file, and when another one takes over."""
+
+from uuid import UUID
+
+from tests.live import Live, Program, eventually
+
+TAKEN_OVER = 45.0
+
+
+def await_reader(live: Live, job_id: UUID) -> tuple[Program, int, int]:
+    """Return when a child reads the file: the worker, its process that has the job, and that child."""
+    live.await_state(job_id, "running", within=60)
+    holder = int((live.job(job_id).worker or "").rpartition(":")[2])
+    worker = next(one for one in live.programs if holder in one.family())
+    eventually("a child reads the file", lambda: worker.children(holder), within=30)
+    return worker, holder, worker.children(holder)[0]
+
+
+def await_next_attempt(live: Live, job_id: UUID, fence: int) -> float:
+    return eventually("the job is taken over", lambda: live.job(job_id).fence > fence, within=TAKEN_OVER)
+
+
+def holders(live: Live, worker: Program) -> list[int]:
+    """The worker's processes that have a job in hand."""
+    held = {int((job.worker or ":0").rpartition(":")[2]) for job in live.jobs() if job.state == "running"}
+    return [pid for pid in worker.family() if pid in held]
