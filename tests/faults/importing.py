@@ -17,8 +17,8 @@ LARGE = 400_000  # its COPY takes long enough to be met in the middle
 BAD = 100  # one row in so many is refused
 SHORT = {"lease_seconds": 3, "heartbeat_seconds": 1, "rehint_seconds": 2}
 HEADER = "id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento\n"
-COPYING = text("""SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-    AND query LIKE 'COPY staging%' AND state = 'active'""")
+COPYING = text("""SELECT a.pid FROM pg_stat_activity a JOIN job ON job.session_pid = a.pid
+    WHERE job.id = :job AND a.query LIKE 'COPY %' AND a.state = 'active'""")
 
 
 def visits(number: int, rows: int = ROWS) -> bytes:
@@ -93,17 +93,17 @@ def await_end(live: Live, *jobs: UUID, within: float = 180) -> None:
     eventually("the imports are done", are_done, within=within)
 
 
-def copying_session(live: Live) -> int | None:
-    """The database session that is in the middle of the COPY of an import."""
+def copying_session(live: Live, job: UUID) -> int | None:
+    """The database session that is in the middle of the import's COPY."""
     with live.workshop.database.unit_of_work() as session:
-        return session.scalars(COPYING).first()
+        return session.scalars(COPYING, {"job": job}).first()
 
 
 def meet_a_copy(live: Live, begin: Callable[[], UUID], act: Callable[[], None]) -> tuple[UUID, int]:
     """Begin imports until `act` was done in the middle of the COPY of one: its job and its session."""
     for _ in range(10):
         job = begin()
-        while not (session := copying_session(live)):
+        while not (session := copying_session(live, job)):
             assert live.job(job).state in ("queued", "running", "done")
             if live.job(job).state == "done":
                 break

@@ -39,7 +39,7 @@ MIB = 1024 * 1024
 CRASHES = 3
 DOWN_SECONDS = 5
 CLIENTS = 3
-ROOM = 24 * MIB
+ROOM = 16 * MIB
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def server(tmp_path: Path) -> Iterator[OwnServer]:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    disk = SmallDisk(tmp_path / "disk", 400 * MIB)
+    disk = SmallDisk(tmp_path / "disk", 700 * MIB)
     yield disk
     disk.close()
 
@@ -226,7 +226,7 @@ def test_18_postgresql_s_disk_is_full_in_the_middle_of_an_import(
     caller = warm_up(live, books, [SMALL])
     books.note_baseline()
     disk.fill(but=ROOM)
-    job = start_import(books, caller, 0, LARGE)
+    job = start_import(books, caller, 0, 100_000)
     eventually("an attempt fails", lambda: has_failed(live, job), within=120)
     told = [caller.get("/api/v1/files").status for _ in range(10)]
     print(f"with a full disk, a list is answered {dict(Counter(told))}")

@@ -157,7 +157,7 @@ def test_2_a_whole_worker_is_killed_during_an_import(live: Live, books: Books) -
     )
     taken_over = await_next_attempt(live, job, 1)
     print(f"taken over after {taken_over:.1f} s")
-    assert copying_session(live) != session
+    assert copying_session(live, job) != session
     live.await_state(job, "done", within=120)
     assert live.job(job).attempts == 2
     books.check()
@@ -180,7 +180,7 @@ def test_3_a_worker_is_frozen_in_the_middle_of_an_import_s_copy_past_its_lease_a
     )
     live.start_worker(worker_processes=1, **SHORT)
     print(f"taken over after {await_next_attempt(live, job, 1):.1f} s, with a lease of 3 s")
-    eventually("the frozen session is ended", lambda: copying_session(live) != session, within=5)
+    eventually("the frozen session is ended", lambda: copying_session(live, job) != session, within=5)
     live.await_state(job, "done", within=180)
     first.send_all(signal.SIGCONT)
     eventually(
