@@ -5,7 +5,9 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
+from uuid import UUID
 
 import psycopg
 from flask import Flask
@@ -16,6 +18,7 @@ from src.config import Settings
 from src.database import SCHEDULER
 from src.domain.errors import DomainError
 from src.domain.jobs import FIRST_WAIT, LONGEST_WAIT, Died, error_json
+from src.domain.schedules import HAPPENED
 from src.embedded import resolve
 from src.processes import Pulse
 from src.services import housekeeping
@@ -49,7 +52,7 @@ class Scheduler:
 
     def tick(self) -> None:
         """One round. Each part is a transaction of its own, and safe beside other schedulers."""
-        for part in (sweep, self._plan, release_deliveries, self._hint):
+        for part in (sweep, fire_schedules, self._plan, release_deliveries, self._hint):
             _attempt(part)
 
     def _plan(self) -> None:
@@ -112,6 +115,25 @@ def plan_refreshes() -> None:
     """Refreshes that were asked for while the queue was full get their jobs now."""
     with services() as s:
         s.views.enqueue_jobless()
+
+
+def fire_schedules() -> None:
+    """Each schedule that is due, in a transaction of its own: one that cannot now holds up no other."""
+    with services() as s:
+        due = s.schedules.due()
+    for schedule_id in due:
+        _attempt(partial(fire_schedule, schedule_id))
+
+
+def fire_schedule(schedule_id: UUID) -> None:
+    with services() as s:
+        runs = s.schedules.fire(schedule_id)
+    for run in runs:
+        log.log(
+            logging.INFO if run.state in HAPPENED else logging.WARNING,
+            "a schedule was due",
+            extra={"schedule_id": str(schedule_id), "due_at": str(run.due_at), "state": run.state},
+        )
 
 
 def release_deliveries() -> None:

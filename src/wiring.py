@@ -26,8 +26,10 @@ from src.repositories.job_leases import JobLeaseRepository
 from src.repositories.jobs import JobRepository
 from src.repositories.logins import ApiKeyRepository, TokenFamilyRepository
 from src.repositories.processes import ProcessRepository
+from src.repositories.schedules import ScheduleRepository, ScheduleRunRepository
 from src.repositories.transactions import TransactionRepository
 from src.repositories.views import ViewRefreshRepository
+from src.services import profiles
 from src.services.accounts import AccountService
 from src.services.alert_rules import AlertRuleService
 from src.services.api_keys import ApiKeyService
@@ -49,6 +51,7 @@ from src.services.logins import LoginService
 from src.services.passwords import PasswordHasher
 from src.services.profiles import ProfileService
 from src.services.reading import Readers
+from src.services.schedules import ScheduleService, profiling
 from src.services.stores import StoreService
 from src.services.views import ViewService
 
@@ -114,6 +117,19 @@ class Services:
     @cached_property
     def profiles(self) -> ProfileService:
         return ProfileService(self.session, self.jobs)
+
+    @cached_property
+    def schedules(self) -> ScheduleService:
+        works = {profiles.KIND: profiling(self.profiles)}
+        return ScheduleService(self.session, self.deliveries, works)
+
+    @cached_property
+    def schedule_rows(self) -> ScheduleRepository:
+        return ScheduleRepository(self.session)
+
+    @cached_property
+    def schedule_run_rows(self) -> ScheduleRunRepository:
+        return ScheduleRunRepository(self.session)
 
     @cached_property
     def imports(self) -> ImportService:

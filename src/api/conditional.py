@@ -8,7 +8,7 @@ from marshmallow import Schema
 
 from src.domain.errors import PreconditionFailed
 
-COUNTED = ("stored_bytes",)
+COUNTED = ("stored_bytes", "next_due", "missed")
 
 
 def with_etag(record: Any, schema: Schema, status: int = 200) -> Response:

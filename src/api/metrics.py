@@ -72,15 +72,20 @@ class WorkCollector(Collector):
         deliveries = GaugeMetricFamily(
             "indicators_deliveries", "Deliveries by channel and state.", labels=["channel", "state"]
         )
+        scheduled = GaugeMetricFamily(
+            "indicators_schedule_runs", "Due times of schedules by what became of them.", labels=["state"]
+        )
         with services() as s:
             for (kind, state), count in s.job_rows.counts().items():
                 jobs.add_metric([kind, state], count)
             wait.add_metric([], s.job_rows.oldest_wait_seconds())
             for (channel, state), count in s.delivery_rows.counts().items():
                 deliveries.add_metric([channel, state], count)
+            for state, count in s.schedule_run_rows.counts().items():
+                scheduled.add_metric([state], count)
             for kind in ("worker", "scheduler"):
                 alive.add_metric([kind], s.process_rows.alive(kind))
-            return [jobs, wait, deliveries, alive, *_of_views(s.view_rows.overview(VIEWS))]
+            return [jobs, wait, deliveries, scheduled, alive, *_of_views(s.view_rows.overview(VIEWS))]
 
 
 def _of_views(views: list[dict[str, Any]]) -> list[Metric]:

@@ -27,6 +27,7 @@ from src.api import (
     pages,
     problems,
     rate_limits,
+    schedules,
     tokens,
     transactions,
     views,
@@ -55,6 +56,7 @@ RESOURCES = (
     alert_rules,
     etl,
     jobs,
+    schedules,
     deliveries,
     audit,
 )

@@ -15,6 +15,7 @@ from src.cli import (
     jobs,
     processes,
     samples,
+    schedules,
     views,
 )
 
@@ -26,6 +27,7 @@ def register(app: Flask) -> None:
         files.group,
         files.storage_group,
         jobs.group,
+        schedules.group,
         imports.group,
         etl.group,
         clients.group,

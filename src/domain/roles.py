@@ -37,6 +37,8 @@ SCOPES = (
     "indicators:read",
     "jobs:read",
     "jobs:write",
+    "schedules:read",
+    "schedules:write",
     "transactions:read",
 )
 

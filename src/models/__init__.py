@@ -15,6 +15,7 @@ from src.models.imports import Import, ImportChange
 from src.models.indicators import AngelRollup, ClientRollup, MonthRollup, PoloRollup
 from src.models.jobs import Job
 from src.models.processes import Process
+from src.models.schedules import Schedule, ScheduleRun
 from src.models.stores import Store
 from src.models.transactions import Transaction, TransactionKey
 from src.models.views import ViewRefresh
@@ -47,6 +48,8 @@ __all__ = [
     "Polo",
     "PoloRollup",
     "Process",
+    "Schedule",
+    "ScheduleRun",
     "Store",
     "TokenFamily",
     "Transaction",

@@ -32,6 +32,8 @@ DELETE_OLD = {
     "AND kind <> 'etl' AND NOT EXISTS (SELECT FROM import WHERE import.job_id = job.id)",
     "deliveries": "DELETE FROM delivery WHERE finished_at < clock_timestamp() - :job_days * interval '1 day' "
     "OR (state = 'promised' AND job_id IS NULL)",
+    "schedule runs": "DELETE FROM schedule_run WHERE created_at < clock_timestamp() - :job_days * interval "
+    "'1 day' AND state <> 'waiting' AND NOT has_product",
     "idempotency keys": "DELETE FROM idempotency_key WHERE expires_at < clock_timestamp()",
     "logins": "DELETE FROM token_family WHERE expires_at < clock_timestamp()",
     "login throttles": "DELETE FROM login_throttle WHERE updated_at < clock_timestamp() - interval '2 days'",

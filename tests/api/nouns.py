@@ -14,7 +14,7 @@ from tests.factories.accounts import Caller
 CSV = b"id,name,amount\n1,Ana,10.50\n2,Bruno,3.25\n"
 CLIENTS = b"client_id,name,email,date_of_birth\nc1,Ana,ana@example.org,1980-01-31\n"
 FILES, JOBS, KEYS, ACCOUNTS = "/api/v1/files", "/api/v1/jobs", "/api/v1/api-keys", "/api/v1/accounts"
-IMPORTS = "/api/v1/imports"
+IMPORTS, SCHEDULES = "/api/v1/imports", "/api/v1/schedules"
 
 
 def a_file(caller: Caller, content: bytes = CSV, name: str = "people.csv") -> dict[str, Any]:
@@ -46,6 +46,14 @@ def a_delivery(owner: Caller) -> UUID:
         target = Target(Channel.WEBHOOK, "https://hooks.example.org/")
         row = s.deliveries.queue(target, "test", {"n": 1}, owner_id=owner.id)
         return s.delivery_rows.add(row).id
+
+
+def a_schedule(caller: Caller, **members: Any) -> dict[str, Any]:
+    """A schedule that profiles the newest sales each morning."""
+    body = {"cron": "30 8 * * *", "profile": {}, "input": {"latest": "sales-*.csv"}} | members
+    answer = caller.post(SCHEDULES, json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json or {})
 
 
 def an_api_key(caller: Caller, *scopes: str, **members: Any) -> dict[str, Any]:

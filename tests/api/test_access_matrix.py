@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from src.api.registration import RESOURCES
 from src.domain.roles import SCOPES, Policy, Role
 from src.wiring import services
-from tests.api.nouns import a_delivery, a_file, a_job, an_api_key, an_import
+from tests.api.nouns import a_delivery, a_file, a_job, a_schedule, an_api_key, an_import
 from tests.factories.accounts import Accounts, Caller
 
 # What an owner has, by the name that it has in the routes.
@@ -22,13 +22,21 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "file_id": lambda caller: a_file(caller)["id"],
     "import_id": lambda caller: an_import(caller)["id"],
     "job_id": a_job,
+    "schedule_id": lambda caller: a_schedule(caller)["id"],
     "key_id": lambda caller: an_api_key(caller)["id"],
 }
 # What belongs to nobody, and is there for everyone whose role is high enough.
 SHARED = frozenset(("alert_rule_id", "atendimento_id", "client_id", "version", "view"))
 # Answers of those who may, when the thing is not in the state for it, or the request has no body.
 ADDRESSED = frozenset(
-    ("not-profiled", "job-not-retryable", "import-not-in-this-state", "no-file", "delivery-not-resendable")
+    (
+        "not-profiled",
+        "job-not-retryable",
+        "import-not-in-this-state",
+        "no-file",
+        "delivery-not-resendable",
+        "no-input-file",
+    )
 )
 # What only administrators can address: the role protects it.
 ADMINISTERED = frozenset(("account_id",))

@@ -32,6 +32,10 @@ ROWS = {
     f"VALUES ({ID}, {ID}, 'profile', '{{}}', 'queued', 0, 5, 0, false)",
     "delivery": f"(id, owner_id, what, channel, address, payload, wanted_on, every, state, attempts) "
     f"VALUES ({ID}, {ID}, 'test', 'webhook', 'https://a.org', '{{}}', 'always', '0 s', 'sent', 1)",
+    "schedule": f"(id, owner_id, name, cron, timezone, kind, work, misfire, overlap, keep, is_paused, missed) "
+    f"VALUES ({ID}, {ID}, 's', '* * * * *', 'UTC', 'profile', '{{}}', 'latest', 'skip', 30, false, 0)",
+    "schedule_run": f"(id, schedule_id, due_at, state, result, has_product) "
+    f"VALUES ({ID}, {ID}, now(), 'started', '{{}}', false)",
     "webhook_secret": f"(owner_id, secret) VALUES ({ID}, 's')",
     "idempotency_key": f"(owner_id, key, fingerprint, expires_at) VALUES ({ID}, 'k', 'f', now())",
     "process": f"(id, kind, host, pid) VALUES ({ID}, 'worker', 'here', 1)",

@@ -25,6 +25,7 @@ GUIDES = (
     "files",
     "jobs",
     "deliveries",
+    "schedules",
     "security",
     "rate-limiting",
     "logging",

@@ -1,0 +1,124 @@
+"""Schedules and their runs: what is due, what waits its turn, what a schedule has made."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import aliased, joinedload
+
+from src.domain.jobs import JobState
+from src.domain.paging import Page, PageQuery
+from src.domain.schedules import RunState, ScheduleNotFound
+from src.models import File, Job, Schedule, ScheduleRun
+from src.repositories.base import Repository
+
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+
+
+class ScheduleRepository(Repository[Schedule]):
+    model = Schedule
+    orderings: ClassVar = {
+        "id": Schedule.id,
+        "name": Schedule.name,
+        "next_due": Schedule.next_due,
+        "created_at": Schedule.created_at,
+    }
+    missing = ScheduleNotFound
+
+    def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> Schedule:
+        """The schedule, when this owner has it; None stands for «anyone's», for admins."""
+        found = self.session.get(Schedule, id_, with_for_update=is_locked, populate_existing=is_locked)
+        if found is None or (owner_id is not None and found.owner_id != owner_id):
+            raise ScheduleNotFound
+        return found
+
+    def search(self, query: PageQuery, *, owner_id: UUID | None, is_paused: bool | None) -> Page[Schedule]:
+        asked = {Schedule.owner_id: owner_id, Schedule.is_paused: is_paused}
+        return self.page(query, *(column == value for column, value in asked.items() if value is not None))
+
+    def now(self) -> datetime:
+        """The database's clock: the only one that decides what is due."""
+        now: datetime = self.session.scalars(select(func.clock_timestamp())).one()
+        return now
+
+    def due(self, limit: int) -> list[UUID]:
+        """The schedules that are due, whoever is at them; each is taken in a transaction of its own."""
+        is_due = Schedule.is_paused.is_(False) & (Schedule.next_due <= func.clock_timestamp())
+        statement = select(Schedule.id).where(is_due).order_by(Schedule.next_due).limit(limit)
+        return list(self.session.scalars(statement))
+
+    def take(self, id_: UUID) -> Schedule | None:
+        """This schedule, locked, unless another scheduler is at it, or it is gone."""
+        statement = select(Schedule).where(Schedule.id == id_)
+        return self.session.scalar(statement.with_for_update(skip_locked=True))
+
+    def latest_file(self, owner_id: UUID, like: str) -> File | None:
+        """The owner's newest upload with such a name."""
+        mine = (File.owner_id == owner_id) & (File.kind == "upload")
+        named = File.name.ilike(like, escape="\\")
+        return self.session.scalar(select(File).where(mine, named).order_by(File.id.desc()).limit(1))
+
+
+class ScheduleRunRepository(Repository[ScheduleRun]):
+    model = ScheduleRun
+    orderings: ClassVar = {"id": ScheduleRun.id, "due_at": ScheduleRun.due_at}
+
+    def search(self, query: PageQuery, *, schedule_id: UUID, state: str | None) -> Page[ScheduleRun]:
+        conditions: list[ColumnElement[bool]] = [ScheduleRun.schedule_id == schedule_id]
+        if state is not None:
+            conditions.append(ScheduleRun.state == state)
+        page = self.page(query, *conditions)
+        self.with_jobs(page.rows)
+        return page
+
+    def with_jobs(self, rows: list[ScheduleRun]) -> list[ScheduleRun]:
+        """The same, with their jobs."""
+        ids = [row.id for row in rows]
+        if ids:
+            statement = select(ScheduleRun).where(ScheduleRun.id.in_(ids))
+            self.session.scalars(
+                statement.options(joinedload(ScheduleRun.job)).execution_options(populate_existing=True)
+            ).all()
+        return rows
+
+    def is_busy(self, schedule_id: UUID) -> bool:
+        """Whether a run of it is not over yet."""
+        running = (
+            select(ScheduleRun.id)
+            .join(Job, Job.id == ScheduleRun.job_id)
+            .where(ScheduleRun.schedule_id == schedule_id, Job.state.in_(UNFINISHED))
+        )
+        return self.session.scalar(running.limit(1)) is not None
+
+    def waiting(self, schedule_id: UUID) -> int:
+        mine = (ScheduleRun.schedule_id == schedule_id) & (ScheduleRun.state == RunState.WAITING)
+        return self.session.scalars(select(func.count()).select_from(ScheduleRun).where(mine)).one()
+
+    def next_waiting(self, schedule_id: UUID) -> ScheduleRun | None:
+        waiting = (ScheduleRun.schedule_id == schedule_id) & (ScheduleRun.state == RunState.WAITING)
+        return self.session.scalar(select(ScheduleRun).where(waiting).order_by(ScheduleRun.due_at).limit(1))
+
+    def with_a_turn(self, limit: int) -> list[UUID]:
+        """The schedules that have a run which waits, and none that is not over."""
+        other = aliased(ScheduleRun)
+        busy = (
+            select(other.id)
+            .join(Job, Job.id == other.job_id)
+            .where(other.schedule_id == ScheduleRun.schedule_id, Job.state.in_(UNFINISHED))
+        )
+        waiting = (ScheduleRun.state == RunState.WAITING) & ~busy.exists()
+        statement = select(ScheduleRun.schedule_id).where(waiting).distinct()
+        return list(self.session.scalars(statement.limit(limit)))
+
+    def made(self, schedule_id: UUID) -> list[ScheduleRun]:
+        """The runs whose product is there still, the newest first."""
+        mine = (ScheduleRun.schedule_id == schedule_id) & ScheduleRun.has_product
+        statement = select(ScheduleRun).where(mine)
+        rows = self.session.scalars(statement.order_by(ScheduleRun.id.desc()))
+        return self.with_jobs(list(rows))
+
+    def counts(self) -> dict[str, int]:
+        """How many runs there are by state, for the metrics."""
+        rows = self.session.execute(select(ScheduleRun.state, func.count()).group_by(ScheduleRun.state))
+        return dict(row.tuple() for row in rows)
