@@ -29,6 +29,7 @@ TICK = 1.0
 BURST = 0.1
 PLAN_EVERY = 60.0
 HINTS_PER_SLOT = 4
+SWEEPS_PER_TICK = 20
 
 
 class Scheduler:
@@ -52,7 +53,7 @@ class Scheduler:
 
     def tick(self) -> None:
         """One round. Each part is a transaction of its own, and safe beside other schedulers."""
-        for part in (sweep, fire_schedules, self._plan, release_deliveries, self._hint):
+        for part in (sweep, fire_schedules, sweep_gaps, self._plan, release_deliveries, self._hint):
             _attempt(part)
 
     def _plan(self) -> None:
@@ -103,6 +104,14 @@ def sweep() -> None:
         swept = s.job_leases.sweep(died=died, first=FIRST_WAIT, longest=LONGEST_WAIT)
     for job_id, state in swept:
         log.warning("a worker lost its job", extra={"job_id": str(job_id), "state": state})
+
+
+def sweep_gaps() -> None:
+    """Raise the alerts of rules that wait for nothing to come; a long backlog takes several ticks."""
+    for _ in range(SWEEPS_PER_TICK):
+        with services() as s:
+            if not s.gaps.sweep():
+                return
 
 
 def plan_housekeeping() -> None:

@@ -14,8 +14,10 @@ from src.integrations.storage import Storage
 from src.queue import HintQueue
 from src.repositories.accounts import AccountRepository
 from src.repositories.alert_rules import AlertRuleRepository, AlertRuleVersionRepository
+from src.repositories.alerts import AlertRepository
 from src.repositories.atendimentos import AngelRepository, AtendimentoRepository, PoloRepository
 from src.repositories.audit import AuditRepository
+from src.repositories.backtests import BacktestRepository
 from src.repositories.clients import ClientRepository
 from src.repositories.deliveries import DeliveryRepository, WebhookSecretRepository
 from src.repositories.events import EventRepository
@@ -32,15 +34,18 @@ from src.repositories.views import ViewRefreshRepository
 from src.services import profiles
 from src.services.accounts import AccountService
 from src.services.alert_rules import AlertRuleService
+from src.services.alerts import AlertService
 from src.services.api_keys import ApiKeyService
 from src.services.atendimentos import AtendimentoService
 from src.services.audit import AuditTrail
+from src.services.backtests import BacktestService
 from src.services.clients import ClientService
 from src.services.deliveries import DeliveryService
 from src.services.etl import EtlService
 from src.services.event_intake import EventIntake
 from src.services.events import EventMemory, EventService
 from src.services.files import FileService
+from src.services.gaps import GapService
 from src.services.housekeeping import HousekeepingService
 from src.services.idempotency import IdempotencyService
 from src.services.imports import ImportService
@@ -200,6 +205,14 @@ class Services:
         return PoloRepository(self.session)
 
     @cached_property
+    def alerts(self) -> AlertService:
+        return AlertService(self.session)
+
+    @cached_property
+    def alert_rows(self) -> AlertRepository:
+        return AlertRepository(self.session)
+
+    @cached_property
     def alert_rules(self) -> AlertRuleService:
         return AlertRuleService(self.session)
 
@@ -214,6 +227,18 @@ class Services:
     @cached_property
     def stores(self) -> StoreService:
         return StoreService(self.session, self.adapters.storage)
+
+    @cached_property
+    def backtests(self) -> BacktestService:
+        return BacktestService(self.session, self.jobs)
+
+    @cached_property
+    def backtest_rows(self) -> BacktestRepository:
+        return BacktestRepository(self.session)
+
+    @cached_property
+    def gaps(self) -> GapService:
+        return GapService(self.session)
 
     @cached_property
     def housekeeping(self) -> HousekeepingService:

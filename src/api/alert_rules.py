@@ -6,24 +6,29 @@ from uuid import UUID
 from flask import Response
 
 from src.api.authentication import actor
-from src.api.blueprint import OPERATOR, VIEWER, Blueprint
+from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.conditional import check_if_match, with_etag
+from src.api.idempotency import once, respond
 from src.api.lists import listing
 from src.api.schemas.alert_rules import (
     RULE,
     VERSION,
+    AlertRuleBacktestSchema,
     AlertRuleCreateSchema,
     AlertRuleList,
     AlertRulePatchSchema,
     AlertRuleQuery,
     AlertRuleSchema,
+    AlertRuleVersionCreateSchema,
     AlertRuleVersionList,
+    AlertRuleVersionQuery,
     AlertRuleVersionSchema,
-    VersionCreateSchema,
-    VersionQuery,
 )
+from src.api.schemas.jobs import JOB, JobSchema
 from src.domain.alerts import RuleState
 from src.models import AlertRule
+from src.services.backtests import Wanted
+from src.services.idempotency import Answer
 from src.wiring import Services, services
 
 blp = Blueprint(
@@ -71,7 +76,7 @@ def rename_alert_rule(body: dict[str, Any], alert_rule_id: UUID) -> Response:
 
 
 @blp.get("/<uuid:alert_rule_id>/versions", needs=VIEWER)
-@blp.arguments(VersionQuery, location="query")
+@blp.arguments(AlertRuleVersionQuery, location="query")
 @blp.lists(AlertRuleVersionList)
 def list_versions(query: dict[str, Any], alert_rule_id: UUID) -> Response:
     """All versions of the rule, the newest first."""
@@ -83,7 +88,7 @@ def list_versions(query: dict[str, Any], alert_rule_id: UUID) -> Response:
 
 
 @blp.post("/<uuid:alert_rule_id>/versions", needs=OPERATOR)
-@blp.arguments(VersionCreateSchema)
+@blp.arguments(AlertRuleVersionCreateSchema)
 @blp.response(201, AlertRuleSchema)
 def create_version(body: dict[str, Any], alert_rule_id: UUID) -> Response:
     """Ask the rule differently from now on. Older versions stay as they are, and so do their alerts."""
@@ -121,6 +126,21 @@ def shadow_alert_rule(alert_rule_id: UUID) -> Response:
 def disable_alert_rule(alert_rule_id: UUID) -> Response:
     """Ask the rule no more; its alerts stay."""
     return _switch(alert_rule_id, RuleState.DISABLED)
+
+
+@blp.post("/<uuid:alert_rule_id>/backtest", needs=OPERATOR, takes_key=True)
+@blp.arguments(AlertRuleBacktestSchema)
+@blp.response(202, JobSchema)
+def backtest_alert_rule(body: dict[str, Any], alert_rule_id: UUID) -> Response:
+    """Find what a version or a draft of the rule would have found, and what it would add or remove."""
+    with services() as s:
+
+        def test() -> Answer:
+            rule = s.alert_rule_rows.get(alert_rule_id)
+            job = s.backtests.start(rule, Wanted(**body), actor())
+            return Answer(202, JOB.dump(job), {"Location": f"/api/v1/jobs/{job.id}"})
+
+        return respond(once(s, body_fingerprint(), test))
 
 
 def _switch(alert_rule_id: UUID, state: RuleState) -> Response:

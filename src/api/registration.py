@@ -5,6 +5,7 @@ from flask import Flask
 from src.api import (
     accounts,
     alert_rules,
+    alerts,
     api_keys,
     atendimentos,
     audit,
@@ -54,6 +55,7 @@ RESOURCES = (
     event,
     views,
     alert_rules,
+    alerts,
     etl,
     jobs,
     schedules,

@@ -4,6 +4,7 @@ from flask import Flask
 
 from src.cli import (
     accounts,
+    alerts,
     api_keys,
     clients,
     database,
@@ -33,6 +34,7 @@ def register(app: Flask) -> None:
         clients.group,
         indicators.group,
         views.group,
+        alerts.group,
     ):
         app.cli.add_command(group)
     app.cli.add_command(database.group, "db")

@@ -22,6 +22,8 @@ class Role(StrEnum):
 SCOPES = (
     "alert-rules:read",
     "alert-rules:write",
+    "alerts:read",
+    "alerts:write",
     "atendimentos:read",
     "atendimentos:write",
     "clients:read",

@@ -1,8 +1,8 @@
 """Imports every model, so that the metadata is complete."""
 
 from src.models.accounts import Account, ApiKey, LoginThrottle, TokenFamily
-from src.models.alert_rules import AlertRule, AlertRuleRevision, AlertRuleVersion
-from src.models.alerts import Alert
+from src.models.alert_rules import AlertRule, AlertRuleRevision, AlertRuleVersion, AlertSweep
+from src.models.alerts import Alert, AlertNote
 from src.models.atendimentos import Angel, Atendimento, Polo
 from src.models.audit import AuditEntry
 from src.models.base import Base
@@ -23,9 +23,11 @@ from src.models.views import ViewRefresh
 __all__ = [
     "Account",
     "Alert",
+    "AlertNote",
     "AlertRule",
     "AlertRuleRevision",
     "AlertRuleVersion",
+    "AlertSweep",
     "Angel",
     "AngelRollup",
     "ApiKey",

@@ -68,3 +68,13 @@ class AlertRuleRevision(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True, default=1)
     revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class AlertSweep(Base):
+    """Up to which t the events of a stream were looked at for gaps by a rule."""
+
+    __tablename__ = "alert_sweep"
+
+    rule_id: Mapped[UUID] = mapped_column(ForeignKey("alert_rule.id"), primary_key=True)
+    stream: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    t: Mapped[int] = mapped_column(BigInteger)

@@ -7,13 +7,13 @@ from sqlalchemy import ColumnElement, Row, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload
 
-from src.domain.alerts import AskedOn, Rule, RuleSet, read_check
+from src.domain.alerts import AskedOn, Rule, RuleSet, RuleState, read_check
 from src.domain.errors import Conflict, NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import AlertRule, AlertRuleRevision, AlertRuleVersion
 from src.repositories.base import Repository
 
-GREATEST_VERSION = 2**31 - 1
+GREATEST = 2**31 - 1
 # One statement, one snapshot: a revision never comes with the rules of another.
 ASKED = text("""
     SELECT c.revision, r.id, r.version, r.code, v.asked_on, v.kind, v.parameters,
@@ -49,6 +49,12 @@ class AlertRuleRepository(Repository[AlertRule]):
         rows = self.session.execute(ASKED).all()
         return rows[0].revision, RuleSet(_rule(row) for row in rows if row.id is not None)
 
+    def hold(self, rule: Rule) -> bool:
+        """Keep those who would change the rule waiting; False when somebody has changed it meanwhile."""
+        is_asked = (AlertRule.version == rule.version) & (AlertRule.state != RuleState.DISABLED)
+        statement = select(AlertRule.id).where(AlertRule.id == rule.id, is_asked)
+        return self.session.scalar(statement.with_for_update(read=True)) is not None
+
     def changed(self) -> None:
         """Tell those who keep the set of rules; who changes them takes turns with others who do."""
         self.session.execute(update(AlertRuleRevision).values(revision=AlertRuleRevision.revision + 1))
@@ -59,6 +65,13 @@ class AlertRuleRepository(Repository[AlertRule]):
         if is_locked:
             statement = statement.with_for_update(of=AlertRule).execution_options(populate_existing=True)
         found: AlertRule | None = self.session.scalar(statement)
+        if found is None:
+            raise AlertRuleNotFound
+        return found
+
+    def get_by_code(self, code: int) -> AlertRule:
+        is_code = 0 < code <= GREATEST
+        found = self.session.scalar(select(AlertRule).where(AlertRule.code == code)) if is_code else None
         if found is None:
             raise AlertRuleNotFound
         return found
@@ -84,7 +97,7 @@ class AlertRuleRepository(Repository[AlertRule]):
         self.session.flush()
 
     def get_version(self, rule_id: UUID, version: int) -> AlertRuleVersion:
-        is_number = 0 < version <= GREATEST_VERSION
+        is_number = 0 < version <= GREATEST
         found = self.session.get(AlertRuleVersion, (rule_id, version)) if is_number else None
         if found is None:
             raise AlertRuleVersionNotFound

@@ -68,7 +68,9 @@ class FileService:
         self.audit.note(actor, "file.uploaded", "file", file.id, size=file.size, sha256=file.sha256)
         return file
 
-    def keep_produced(self, upload: Upload, *, owner_id: UUID, name: str) -> File:
+    def keep_produced(
+        self, upload: Upload, *, owner_id: UUID, name: str, detected: Detected | None = None
+    ) -> File:
         """Make the row of a file that the service itself made; it counts, but no quota refuses it."""
         self.accounts.count_bytes(owner_id, upload.size, NO_LIMIT)
         return self.files.add(
@@ -79,8 +81,8 @@ class FileService:
                 name=clean_name(name),
                 size=upload.size,
                 sha256=upload.sha256,
-                media_type=PARQUET,
-                detected={},
+                media_type=detected.media_type if detected else PARQUET,
+                detected=asdict(detected) if detected else {},
                 storage_key=upload.key,
                 expires_at=func.clock_timestamp() + timedelta(days=self.settings.upload_days),
             )

@@ -1,6 +1,7 @@
 """Which handler does which kind of job."""
 
-from src.services import deliveries, etl, housekeeping, imports, profiles, views
+from src.services import backtests, deliveries, etl, housekeeping, imports, profiles, views
+from src.tasks.backtests import backtest_rule
 from src.tasks.deliveries import deliver
 from src.tasks.etl import run_etl
 from src.tasks.housekeeping import keep_house
@@ -17,4 +18,5 @@ HANDLERS: dict[str, Handler] = {
     views.KIND: refresh_view,
     etl.KIND: run_etl,
     deliveries.KIND: deliver,
+    backtests.KIND: backtest_rule,
 }

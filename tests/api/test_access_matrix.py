@@ -26,7 +26,7 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "key_id": lambda caller: an_api_key(caller)["id"],
 }
 # What belongs to nobody, and is there for everyone whose role is high enough.
-SHARED = frozenset(("alert_rule_id", "atendimento_id", "client_id", "version", "view"))
+SHARED = frozenset(("alert_id", "alert_rule_id", "atendimento_id", "client_id", "version", "view"))
 # Answers of those who may, when the thing is not in the state for it, or the request has no body.
 ADDRESSED = frozenset(
     (

@@ -66,6 +66,8 @@ ROWS = {
     "event_high_water": "(stream, t) VALUES (0, 10)",
     "alert": "(rule_id, rule_version, code, client_id, t, causes, is_shadow) "
     "SELECT rule_id, version, 1100, 1, 10, '{10}', false FROM alert_rule_version LIMIT 1",
+    "alert_note": f"(alert_id, account_id, text) VALUES (1, {ID}, 'x')",
+    "alert_sweep": "(rule_id, stream, t) SELECT id, 0, 7 FROM alert_rule LIMIT 1",
     "audit": "(account_name, action, object_type, object_id, detail) VALUES ('ana', 'a', 'b', 'c', '{}')",
 }
 

@@ -9,10 +9,11 @@ from src.domain.alerts import KINDS, AskedOn, RuleState
 KIND = validate.OneOf(list(KINDS))
 STATE = validate.OneOf(list(RuleState))
 GREATEST_CODE = 2**31 - 1
+T = validate.Range(min=0, max=2**63 - 1)
 PARAMETERS = {"description": "Those of the kind, as docs/alerts.md has them. Amounts are texts."}
 
 
-class DocumentSchema(Schema):
+class AlertRuleDocumentSchema(Schema):
     """How a rule is asked."""
 
     kind = fields.String(required=True, validate=KIND)
@@ -24,7 +25,7 @@ class DocumentSchema(Schema):
     parameters = fields.Dict(keys=fields.String(), required=True, metadata=PARAMETERS)
 
 
-class VersionCreateSchema(DocumentSchema):
+class AlertRuleVersionCreateSchema(AlertRuleDocumentSchema):
     note = fields.String(
         load_default=None,
         allow_none=True,
@@ -33,7 +34,7 @@ class VersionCreateSchema(DocumentSchema):
     )
 
 
-class AlertRuleCreateSchema(VersionCreateSchema):
+class AlertRuleCreateSchema(AlertRuleVersionCreateSchema):
     code = fields.Integer(
         required=True,
         strict=True,
@@ -76,7 +77,22 @@ class AlertRuleQuery(ListQuery):
     kind = fields.String(validate=KIND)
 
 
-class VersionQuery(ListQuery):
+class AlertRuleBacktestSchema(Schema):
+    """Which times to look at, and what to hold against the live version; nothing: the live version itself."""
+
+    first = fields.Integer(
+        data_key="from", validate=T, metadata={"description": "The first t; left out, the beginning."}
+    )
+    last = fields.Integer(
+        data_key="to", validate=T, metadata={"description": "The last t; left out, the latest event."}
+    )
+    version = fields.Integer(validate=validate.Range(min=1, max=GREATEST_CODE))
+    draft = fields.Nested(
+        AlertRuleDocumentSchema, metadata={"description": "A version that is not made yet."}
+    )
+
+
+class AlertRuleVersionQuery(ListQuery):
     """Versions have no filters of their own."""
 
 

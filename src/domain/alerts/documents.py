@@ -95,19 +95,22 @@ KINDS: dict[str, tuple[type[Check], dict[str, Reader]]] = {
 }
 
 
-def read_check(kind: str, parameters: Mapping[str, Any]) -> Check:
-    """What a rule of this kind looks for; raises BadAlertRule with every fault in its parameters."""
+def read_check(kind: str, parameters: Mapping[str, Any], *, at: str = "") -> Check:
+    """What a rule of this kind looks for; raises BadAlertRule with every fault in its parameters.
+
+    `at` points to the document, where it is a part of another one.
+    """
     if kind not in KINDS:
-        raise _bad([FieldError("/kind", "unknown_kind", f"There are: {', '.join(KINDS)}.")])
+        raise _bad([FieldError(f"{at}/kind", "unknown_kind", f"There are: {', '.join(KINDS)}.")])
     made, readers = KINDS[kind]
     faults = [
-        FieldError(f"/parameters/{name}", "unknown_field", f"A {kind} has: {', '.join(readers)}.")
+        FieldError(f"{at}/parameters/{name}", "unknown_field", f"A {kind} has: {', '.join(readers)}.")
         for name in parameters
         if name not in readers
     ]
     values: dict[str, Any] = {}
     for field in fields(made):  # type: ignore[arg-type]  # every kind is a dataclass
-        pointer = f"/parameters/{field.name}"
+        pointer = f"{at}/parameters/{field.name}"
         if field.name not in parameters:
             if field.default is MISSING:
                 faults.append(FieldError(pointer, "required", "Missing data for required field."))

@@ -1,5 +1,6 @@
 """Rules and pasts for tests: the four that ship, and whatever hypothesis thinks of."""
 
+import random
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -68,3 +69,25 @@ def documents(draw: st.DrawFn, *kinds: str) -> Document:
     asked_on = draw(st.sampled_from(["deposit", "withdraw", "any"]))
     given = {name: draw(values) for name, values in parameters[kind].items()}
     return {"code": draw(st.integers(1, 9_999)), "asked_on": asked_on, "kind": kind, "parameters": given}
+
+
+def some_documents(seed: int) -> list[Document]:
+    """The rules that ship, and one of each kind with chance parameters."""
+    chance = random.Random(seed)
+    limit, span = chance.choice(["50.00", "100.00", "150.00", "300.01"]), chance.choice([5, 12, 30, 60])
+    count, much = chance.randint(2, 4), chance.choice(["over", "at_least"])
+    any_compare = chance.choice(["over", "at_least", "under", "at_most"])
+    kinds: list[tuple[str, dict[str, Any]]] = [
+        ("threshold", {"amount": limit, "compare": any_compare}),
+        ("consecutive", {"count": count}),
+        ("increasing", {"count": count, "is_strict": chance.random() < 0.5}),
+        ("decreasing", {"count": count, "is_strict": chance.random() < 0.5}),
+        ("window_sum", {"window": span, "amount": limit, "compare": much}),
+        ("window_count", {"window": span, "count": count, "compare": much}),
+        ("gap", {"after": span}),
+    ]
+    made = [
+        {"kind": kind, "asked_on": chance.choice(["deposit", "withdraw", "any"]), "parameters": given}
+        for kind, given in kinds
+    ]
+    return [*({name: one[name] for name in made[0]} for one in SHIPPED), *made]
