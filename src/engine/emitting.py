@@ -15,7 +15,7 @@ from src.engine.spooling import read_spool, spool_schema
 from src.engine.values import OnProgress, Sandbox
 from src.engine.writing import RowPlan, TargetColumn
 
-ROWS = 131_072  # sorted together: neighbours in an index are written together
+ROWS = 65_536  # sorted together: neighbours in an index are written together
 INTEGERS = {"integer": pa.int32(), "bigint": pa.int64()}
 
 

@@ -3,8 +3,9 @@
 What counts where is what the triggers of the table say; a test compares both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +16,20 @@ from src.domain.datasets import Folds
 
 DAY = 86_400_000_000  # microseconds
 PLACES = 93  # of a month: 31 days on time, 31 late, 31 open
-CELLS = ("place", "who", "month", "day")
-MOST_PARTS = 2_000_000  # rows of parts that were not added up yet
-MONTHS_AT_A_TIME = 20_000
 KINDS = ("on_time", "late", "open")
+CELL = pa.schema(
+    [
+        ("place", pa.int32()),
+        ("who", pa.int32()),
+        ("month", pa.int32()),
+        ("day", pa.int16()),
+        ("count", pa.int32()),
+    ]
+)
+VISIT = pa.schema([("whom", pa.int64()), ("kind", pa.int16()), ("count", pa.int32())])
+BUCKETS = 16  # added up one by one, so that little is in memory twice
+MOST_WAITING = 50_000  # rows of a bucket that were not added up yet
+MONTHS_AT_A_TIME = 4_000
 MONTH = pa.schema(
     [
         ("place", pa.int32()),
@@ -38,8 +49,8 @@ class Folding:
     def __init__(self, folds: Folds, folder: Path) -> None:
         self._folds = folds
         self._folder = folder
-        self._cells = _Sum(CELLS)
-        self._whom = _Sum(("whom", "kind"))
+        self._cells = _Sums(CELL, "who")
+        self._visits = _Sums(VISIT, "whom")
 
     def add(self, rows: pa.RecordBatch) -> None:
         folds = self._folds
@@ -54,55 +65,74 @@ class Folding:
         kind = np.where(is_open, 2, np.where(done <= due, 0, 1))
         day = np.floor_divide(np.where(is_open, due, done), DAY).astype("datetime64[D]")
         month = day.astype("datetime64[M]").astype("datetime64[D]")
-        place = (day - month).astype(np.int64) + 31 * kind
-        self._cells.add([rows[folds.place], rows[folds.who], month.astype(np.int64), place])
-        self._whom.add([rows[folds.whom], kind])
+        number = (day - month).astype(np.int64) + 31 * kind
+        self._cells.add([rows[folds.place], rows[folds.who], month.astype(np.int64), number])
+        self._visits.add([rows[folds.whom], kind])
 
     def finish(self) -> None:
-        cells = self._cells.total()
-        none = pa.array(np.zeros(len(cells), np.int32))
         with open(self._folder / "months", "wb") as file:
-            encoder = ArrowToPostgresBinaryEncoder(MONTH)
-            file.write(encoder.write_header())
-            for instead in ({}, {"place": none}, {"who": none}):
-                part = cells
-                for name, zeros in instead.items():
-                    part = part.set_column(part.schema.get_field_index(name), name, zeros)
-                file.writelines(encoder.write_batch(batch) for batch in _months(part))
-            file.write(encoder.finish())
+            _write(file, MONTH, self._months())
         with open(self._folder / "clients", "wb") as file:
-            encoder = ArrowToPostgresBinaryEncoder(WHOM)
-            file.write(encoder.write_header() + encoder.write_batch(_totals(self._whom.total())))
-            file.write(encoder.finish())
+            _write(file, WHOM, map(_totals, self._visits.totals()))
+
+    def _months(self) -> Iterator[pa.RecordBatch]:
+        """Of a person in a place, of a person everywhere, and of a place as a whole."""
+        places = CELL.empty_table()
+        for cells in self._cells.totals():
+            yield from _months(cells)
+            yield from _months(_added(_zero(cells, "place")))
+            places = _added(pa.concat_tables([places, _added(_zero(cells, "who"))]))
+        yield from _months(places)
 
 
-class _Sum:
-    """How often each combination of whole numbers occurs, in memory that is bounded by how many there are."""
+class _Sums:
+    """How often each combination of whole numbers occurs, in buckets by one of them."""
 
-    def __init__(self, names: tuple[str, ...]) -> None:
-        self._names = list(names)
-        self._parts: list[pa.Table] = []
-        self._waiting = 0
+    def __init__(self, schema: pa.Schema, by: str) -> None:
+        self._schema = schema
+        self._by = by
+        self._buckets: list[list[pa.Table]] = [[] for _ in range(BUCKETS)]
+        self._waiting = [0] * BUCKETS
 
-    def add(self, columns: list[pa.Array | npt.NDArray[np.int64]]) -> None:
-        table = pa.table([pa.array(column).cast(pa.int64()) for column in columns], names=self._names)
-        part = table.group_by(self._names).aggregate([([], "count_all")])
-        self._parts.append(part.rename_columns([*self._names, "count"]))
-        self._waiting += len(part)
-        if self._waiting > MOST_PARTS:
-            self._parts, self._waiting = [self.total()], 0
+    def add(self, columns: list[pa.Array | Integers]) -> None:
+        ones = np.ones(len(columns[0]), np.int32)
+        arrays = (
+            pa.array(column).cast(field.type)
+            for column, field in zip([*columns, ones], self._schema, strict=True)
+        )
+        part = _added(pa.table(list(arrays), schema=self._schema))
+        bucket = part[self._by].to_numpy() % BUCKETS
+        for number, parts in enumerate(self._buckets):
+            parts.append(part.filter(pa.array(bucket == number)))
+            self._waiting[number] += len(parts[-1])
+            if self._waiting[number] > MOST_WAITING:
+                parts[:], self._waiting[number] = [_added(pa.concat_tables(parts))], 0
 
-    def total(self) -> pa.Table:
-        if not self._parts:
-            return pa.table(
-                [pa.array([], pa.int64())] * (len(self._names) + 1), names=[*self._names, "count"]
-            )
-        return _added(pa.concat_tables(self._parts), self._names)
+    def totals(self) -> Iterator[pa.Table]:
+        """Of each bucket that has some."""
+        for parts in self._buckets:
+            if parts:
+                yield _added(pa.concat_tables(parts))
 
 
-def _added(table: pa.Table, names: list[str]) -> pa.Table:
-    summed = table.group_by(names).aggregate([("count", "sum")])
-    return summed.select([*names, "count_sum"]).rename_columns([*names, "count"])
+def _added(table: pa.Table) -> pa.Table:
+    names = table.schema.names[:-1]
+    summed = table.group_by(names, use_threads=False).aggregate([("count", "sum")])
+    return summed.select([*names, "count_sum"]).rename_columns(table.schema.names).cast(table.schema)
+
+
+def _zero(table: pa.Table, name: str) -> pa.Table:
+    """The same for all of them together."""
+    zeros = pa.array(np.zeros(len(table), np.int32))
+    return table.set_column(table.schema.get_field_index(name), name, zeros)
+
+
+def _write(file: IO[bytes], schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    encoder = ArrowToPostgresBinaryEncoder(schema)
+    file.write(encoder.write_header())
+    for batch in batches:
+        file.write(encoder.write_batch(batch))
+    file.write(encoder.finish())
 
 
 def _moments(column: pa.Array) -> Integers:
@@ -112,7 +142,7 @@ def _moments(column: pa.Array) -> Integers:
 
 def _months(cells: pa.Table) -> Iterator[pa.RecordBatch]:
     """A row for each month of a place and a person, some at a time, with an array of its days."""
-    ordered = _added(cells, list(CELLS)).sort_by([(name, "ascending") for name in CELLS[:3]])
+    ordered = cells.sort_by([(name, "ascending") for name in ("place", "who", "month")])
     place, who, month, day, count = (column.to_numpy() for column in ordered.columns)
     is_first = np.ones(len(place), bool)
     is_first[1:] = (np.diff(place) != 0) | (np.diff(who) != 0) | (np.diff(month) != 0)

@@ -31,13 +31,16 @@ class Spool:
 
 
 def spool_schema(path: Path) -> pa.Schema:
-    with pa.ipc.open_stream(path) as reader:
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
         return reader.schema
 
 
 def read_spool(path: Path, rows: int) -> Iterator[pa.Table]:
     """The rows in the order of the file, at least so many at a time."""
-    with pa.ipc.open_stream(path) as reader:
+    with (
+        pa.OSFile(str(path)) as file,
+        pa.ipc.open_stream(file) as reader,
+    ):  # mapped, it would all count as ours
         batches: list[pa.RecordBatch] = []
         for batch in reader:
             batches.append(batch)
