@@ -27,7 +27,12 @@ UNAVAILABLE = (
     psycopg.InternalError,
 )
 READS = ("SELECT", "SHOW")
-READ_OUTCOME = text("SELECT pg_xact_status(CAST(:xid AS xid8))")
+# The transaction's number, and since when the server has not crashed: a crash begins the statistics anew, and
+# gives numbers that never reached the disk to others, whose outcome would be taken for ours.
+TRANSACTION = """pg_current_xact_id_if_assigned()::text || ' ' ||
+    (SELECT coalesce(stats_reset, '-infinity')::text FROM pg_stat_wal)"""
+READ_OUTCOME = text("""SELECT pg_xact_status(CAST(:xid AS xid8)) FROM pg_stat_wal
+    WHERE coalesce(stats_reset, '-infinity')::text = :since""")
 
 
 class DatabaseUnavailable(Unavailable):
@@ -113,22 +118,27 @@ class Database:
     def _commit(self, session: Session) -> None:
         """Commit; when the connection breaks meanwhile, ask the database what became of it."""
         session.flush()
-        xid = session.info.pop("xid", None)
-        if xid is None and session.in_transaction() and session.connection().info.get("wrote"):
-            xid = session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
+        transaction = session.info.pop("transaction", None)
+        if transaction is None and session.in_transaction() and session.connection().info.get("wrote"):
+            transaction = session.scalar(text(f"SELECT {TRANSACTION}"))
         try:
             session.commit()
         except (OperationalError, InterfaceError) as error:
-            if xid is None or not error.connection_invalidated or not self._was_committed(xid):
+            is_lost = transaction is not None and error.connection_invalidated
+            if not is_lost or not self._was_committed(transaction):
                 raise
 
-    def _was_committed(self, xid: str) -> bool:
-        """Read the outcome back, waiting for a restarting database; still running counts as no answer yet."""
+    def _was_committed(self, transaction: str) -> bool:
+        """Read the outcome back, waiting for a restarting database; still running counts as no answer yet.
+
+        After a crash nobody can tell, and what nobody can tell is not taken for done.
+        """
+        xid, _, since = transaction.partition(" ")
         deadline = time.monotonic() + OUTCOME_PATIENCE
         while True:
             try:
                 with self.bind.engine.connect() as connection:
-                    status = connection.scalar(READ_OUTCOME, {"xid": xid})
+                    status = connection.scalar(READ_OUTCOME, {"xid": xid, "since": since})
                 if status != "in progress":
                     return bool(status == "committed")
             except (OperationalError, InterfaceError, PoolTimeout):
@@ -164,9 +174,9 @@ def driver_connection(session: Session) -> Any:
     return connection.connection.driver_connection
 
 
-def note_transaction(session: Session, xid: str | None) -> None:
-    """A statement written by hand told its transaction's number: the commit need not ask for it."""
-    session.info["xid"] = xid
+def note_transaction(session: Session, transaction: str | None) -> None:
+    """A statement written by hand told its TRANSACTION: the commit need not ask for it."""
+    session.info["transaction"] = transaction
 
 
 def _roll_back(session: Session) -> None:

@@ -1,6 +1,7 @@
 """Databases for tests: one is migrated, the others are cloned from it, which takes a tenth of a second."""
 
 import time
+from pathlib import Path
 
 import psycopg
 from flask import Flask
@@ -29,11 +30,11 @@ def make_template(url: str) -> str:
     return template
 
 
-def migrate(url: str, target: str = "heads") -> None:
-    """Run the migrations of the project, as the command does."""
+def migrate(url: str, target: str = "heads", *, folder: Path = MIGRATIONS) -> None:
+    """Run the migrations of the project, or those of a folder, as the command does."""
     engine = make_engine(url, COMMAND)
     app = Flask("migrations")
-    app.config["ALEMBIC"] = {"script_location": str(MIGRATIONS)}
+    app.config["ALEMBIC"] = {"script_location": str(folder)}
     alembic = Alembic(app, run_mkdir=False, command_name="", metadatas=Base.metadata, engines=engine)
     with app.app_context():
         alembic.upgrade(target)

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from src.database import (
     COMMAND,
     SCHEDULER,
+    TRANSACTION,
     WORKER,
     Database,
     DatabaseUnavailable,
@@ -275,6 +276,15 @@ class TestUnknownOutcomeOfACommit:
             after_commit(session, lambda: seen.append("hint"))
         assert seen == []
         assert count(workshop.database) == 0
+
+    def test_after_a_crash_the_number_may_be_another_s_and_proves_nothing(self, workshop: Workshop) -> None:
+        with workshop.database.unit_of_work() as session:
+            session.execute(ADD, {"name": "another"})
+            transaction = session.scalars(text(f"SELECT {TRANSACTION}")).one()
+        xid, _, since = transaction.partition(" ")
+        assert workshop.database._was_committed(transaction)
+        assert not workshop.database._was_committed(f"{xid} 2020-01-01 {since}")
+        assert not workshop.database._was_committed("999999999999 before the crash")
 
     def test_a_transaction_that_still_runs_is_no_answer_yet(
         self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database]

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 from sqlalchemy.orm import Session
 
-from src.database import driver_connection, note_transaction
+from src.database import TRANSACTION, driver_connection, note_transaction
 from src.domain.alerts import Event, EventType
 from src.domain.event_batches import Batch, Past, Place, stream_of
 from src.domain.events import NewEvent, Ordering
@@ -55,8 +55,8 @@ WRITE = """
             %(hit_clients)s::bigint[], %(hit_ts)s::bigint[], %(causes)s::text[])
             AS r (rule_id, rule_version, code, is_shadow, client_id, t, causes), guard WHERE guard.holds
     )
-    SELECT holds, pg_current_xact_id_if_assigned()::text FROM guard
 """
+WRITE += f"SELECT holds, {TRANSACTION} FROM guard"
 FIND_ANSWERS = """
     SELECT e.event_id, e.type, e.amount, c.external_id, e.t, e.answer
     FROM event e JOIN client c ON c.id = e.client_id WHERE e.event_id = ANY(%(event_ids)s)
@@ -102,12 +102,12 @@ class EventLog:
     def write(self, batch: Batch, import_id: Any = None) -> bool:
         """Store the batch, if its streams are still where they were seen; answers whether it did."""
         try:
-            holds, xid = self._run(WRITE, **self._values(batch), import_id=import_id)[0]
+            holds, transaction = self._run(WRITE, **self._values(batch), import_id=import_id)[0]
         except (
             psycopg.IntegrityError
         ):  # another took the event_id, or the client away, between our two statements
             return False
-        note_transaction(self.session, xid)
+        note_transaction(self.session, transaction)
         return bool(holds)
 
     def _values(self, batch: Batch) -> dict[str, Any]:

@@ -5,13 +5,14 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
 
+from src.config import Settings
 from src.embedded import EmbeddedServers
-from tests.databases import libpq
+from tests.databases import clone, drop, libpq, make_template
 from tests.leftovers import pids_of, postmaster
 from tests.live import eventually
 
@@ -61,6 +62,14 @@ def own_server(folder: Path) -> Iterator[OwnServer]:
         finally:
             for keeper in pids_of(folder, "src.embedded.keeper"):
                 os.kill(keeper, signal.SIGCONT)
+
+
+def settings_on(server: OwnServer, settings: Settings) -> Iterator[Settings]:
+    """These settings, with a migrated database on that server."""
+    url = clone(make_template(server.url), "own")
+    yield replace(settings, database_url=url)
+    server.await_ready()
+    drop(url)
 
 
 class SmallDisk:

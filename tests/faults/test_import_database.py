@@ -7,7 +7,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from uuid import UUID
 
@@ -15,7 +14,6 @@ import pytest
 
 from src.config import Settings
 from src.database import DatabaseUnavailable
-from tests.databases import clone, drop, make_template
 from tests.factories.accounts import PASSWORD
 from tests.faults.books import Books, warm_up
 from tests.faults.conftest import SMALL
@@ -31,7 +29,7 @@ from tests.faults.importing import (
     visits,
 )
 from tests.faults.sending import Send, persistently
-from tests.faults.servers import OwnServer, SmallDisk, own_server
+from tests.faults.servers import OwnServer, SmallDisk, own_server, settings_on
 from tests.live import Answer, Caller, Live, eventually
 from tests.proxy import Distance, Proxy, socket_of, through
 
@@ -69,13 +67,7 @@ def own_settings(request: pytest.FixtureRequest, own_settings: Settings) -> Iter
     if name is None:
         yield own_settings
         return
-    server: OwnServer = request.getfixturevalue(name)
-    url = clone(make_template(server.url), "own")
-    yield replace(own_settings, database_url=url)
-    if "disk" in request.fixturenames:
-        request.getfixturevalue("disk").free()
-    server.await_ready()
-    drop(url)
+    yield from settings_on(request.getfixturevalue(name), own_settings)
 
 
 def ask_for_everything(books: Books, caller: Caller, email: str, file_id: str) -> list[Answer]:
