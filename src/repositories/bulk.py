@@ -29,6 +29,8 @@ FOREIGN_KEYS = text(
 
 def take_turns(session: Session, table: str) -> None:
     """Wait for other bulk imports into the table: two that both have read it could not both lock it."""
+    for limit in ("statement_timeout", "lock_timeout"):
+        session.execute(text(f"SET LOCAL {limit} = 0"))  # the other one may take as long as it takes
     session.execute(ONE_AT_A_TIME, {"table": table})
 
 

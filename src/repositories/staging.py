@@ -121,6 +121,15 @@ class Staging:
                 self._drop_faulty()
             self.session.execute(text("DROP TABLE wish"))
 
+    def gather_names(self) -> None:
+        """Note every name that rows point to once, for all that is asked about them."""
+        for field, _ in self.references:
+            self._run(
+                f"""CREATE TEMP TABLE named_{field.name} ON COMMIT DROP AS
+                    SELECT DISTINCT "{field.name}" AS name FROM staging"""
+            )
+            self._run(f"ANALYZE named_{field.name}")
+
     def missing_names(self) -> Iterator[tuple[Reference, Sequence[str]]]:
         """What rows name that is not there yet, some at a time, however many there are.
 
@@ -128,8 +137,8 @@ class Staging:
         """
         for field, reference in self.references:
             statement = text(
-                f"""SELECT DISTINCT s."{field.name}" FROM staging s LEFT JOIN {reference.table} r
-                    ON r.{reference.column} = s."{field.name}" WHERE r.id IS NULL ORDER BY 1"""
+                f"""SELECT n.name FROM named_{field.name} n LEFT JOIN {reference.table} r
+                    ON r.{reference.column} = n.name WHERE r.id IS NULL ORDER BY 1"""
             )
             found = self.session.scalars(statement.execution_options(yield_per=NAMES_AT_A_TIME))
             for names in found.partitions():
@@ -139,11 +148,11 @@ class Staging:
         """Hold what the rows point to, as foreign keys would, in one go: how many, None if one is gone."""
         total = 0
         for field, reference in self.references:
-            wanted = self.session.scalars(text(f'SELECT count(DISTINCT "{field.name}") FROM staging')).one()
+            wanted = self.session.scalars(text(f"SELECT count(*) FROM named_{field.name}")).one()
             held = self.session.scalars(
                 text(
                     f"""SELECT count(*) FROM (SELECT FROM {reference.table} r WHERE r.{reference.column} IN
-                        (SELECT "{field.name}" FROM staging) ORDER BY r.id FOR KEY SHARE) AS held"""
+                        (SELECT name FROM named_{field.name}) ORDER BY r.id FOR KEY SHARE) AS held"""
                 )
             ).one()
             if held != wanted:
@@ -155,7 +164,7 @@ class Staging:
         """Write each name in this field with its id to a file, as CSV."""
         self._save(
             f"""SELECT r.{reference.column}, r.id FROM {reference.table} r
-                WHERE r.{reference.column} IN (SELECT "{field.name}" FROM staging)""",
+                JOIN named_{field.name} n ON n.name = r.{reference.column}""",
             f"(FORMAT csv, FORCE_QUOTE ({reference.column}))",
             path,
         )
@@ -227,4 +236,6 @@ class Staging:
         return int(self.session.execute(text(statement)).rowcount)  # type: ignore[attr-defined]  # a result
 
     def _drop_faulty(self) -> None:
+        if not self.session.scalars(text("SELECT EXISTS (SELECT FROM fault)")).one():
+            return  # as with most files: then there is no need to read it all
         self.session.execute(text("DELETE FROM staging USING fault WHERE fault.line = staging.line"))

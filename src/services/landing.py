@@ -21,8 +21,8 @@ MOST_NAMES = 1_000_000  # their ids are in the memory of one process
 def land_rows(session: Session, imported: Import, staging: Staging, source: Source, names: int) -> Landed:
     """Write all that is staged, which points to so many names; in bulk, while the indexes are set aside."""
     landing = Landing(session, staging, rows_belong_to(imported), is_upsert=imported.mode == "upsert")
-    rows = staging.count()
     with _way(session, imported, staging):
+        rows = staging.count()
         if source.spool.exists() and rows >= WORTH_A_PROCESS and names <= MOST_NAMES:
             with suppress(Refused):  # which row it was, the staging table tells
                 _copy(landing, source, rows)
@@ -65,6 +65,7 @@ def _copy(landing: Landing, source: Source, rows: int) -> None:
 
 
 def _row_plan(landing: Landing, folder: Path) -> RowPlan:
+    """How the spooled columns become those of the table; the ids of names go to files."""
     staging, target = landing.staging, landing.target
     types, columns = landing.column_types(), []
     for place, field in enumerate(staging.fields):

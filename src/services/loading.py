@@ -176,8 +176,10 @@ class LoadingService:
             if loaded.is_whole:
                 staging.check(cast("Mode", imported.mode))
             loading.note_faults(imported)
-            if loading.error is None and not imported.is_dry_run:
-                self._make_names_ahead(imported, staging)
+            if loading.error is None:
+                staging.gather_names()
+                if not imported.is_dry_run:
+                    self._make_names_ahead(imported, staging)
         return loading
 
     def land(self, imported: Import, loading: Loading, source: Source) -> bool:
