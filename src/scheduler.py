@@ -53,7 +53,8 @@ class Scheduler:
 
     def tick(self) -> None:
         """One round. Each part is a transaction of its own, and safe beside other schedulers."""
-        for part in (sweep, fire_schedules, sweep_gaps, self._plan, release_deliveries, self._hint):
+        parts = (sweep, fire_schedules, sweep_gaps, tell_alerts, self._plan, release_deliveries, self._hint)
+        for part in parts:
             _attempt(part)
 
     def _plan(self) -> None:
@@ -111,6 +112,14 @@ def sweep_gaps() -> None:
     for _ in range(SWEEPS_PER_TICK):
         with services() as s:
             if not s.gaps.sweep():
+                return
+
+
+def tell_alerts() -> None:
+    """Put what was raised into the outbox of those who subscribed; a long backlog takes several ticks."""
+    for _ in range(SWEEPS_PER_TICK):
+        with services() as s:
+            if not s.alert_subscriptions.tell():
                 return
 
 

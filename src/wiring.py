@@ -1,9 +1,10 @@
 """The composition root: adapters made once per process, services made once per unit of work."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 from flask import current_app
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from src.integrations.storage import Storage
 from src.queue import HintQueue
 from src.repositories.accounts import AccountRepository
 from src.repositories.alert_rules import AlertRuleRepository, AlertRuleVersionRepository
+from src.repositories.alert_subscriptions import AlertSubscriptionRepository
 from src.repositories.alerts import AlertRepository
 from src.repositories.atendimentos import AngelRepository, AtendimentoRepository, PoloRepository
 from src.repositories.audit import AuditRepository
@@ -34,6 +36,7 @@ from src.repositories.views import ViewRefreshRepository
 from src.services import profiles
 from src.services.accounts import AccountService
 from src.services.alert_rules import AlertRuleService
+from src.services.alert_subscriptions import AlertSubscriptionService
 from src.services.alerts import AlertService
 from src.services.api_keys import ApiKeyService
 from src.services.atendimentos import AtendimentoService
@@ -61,6 +64,7 @@ from src.services.stores import StoreService
 from src.services.views import ViewService
 
 EXTENSION = "indicators"
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True)
@@ -80,8 +84,30 @@ class Adapters:
         return EventIntake(self.database, EventMemory.of(self.settings))
 
 
+def of_session(make: Callable[[Session], Made]) -> "cached_property[Made]":
+    """What is made of the session alone, when it is first asked for."""
+    return cached_property(lambda services: make(services.session))
+
+
 class Services:
     """Use cases, and beside them the repositories that a view may read from directly."""
+
+    alerts = of_session(AlertService)
+    alert_rows = of_session(AlertRepository)
+    alert_subscription_rows = of_session(AlertSubscriptionRepository)
+    alert_rules = of_session(AlertRuleService)
+    alert_rule_rows = of_session(AlertRuleRepository)
+    alert_rule_versions = of_session(AlertRuleVersionRepository)
+    backtest_rows = of_session(BacktestRepository)
+    gaps = of_session(GapService)
+    account_rows = of_session(AccountRepository)
+    family_rows = of_session(TokenFamilyRepository)
+    api_key_rows = of_session(ApiKeyRepository)
+    file_rows = of_session(FileRepository)
+    job_rows = of_session(JobRepository)
+    job_leases = of_session(JobLeaseRepository)
+    audit_rows = of_session(AuditRepository)
+    process_rows = of_session(ProcessRepository)
 
     def __init__(self, session: Session, adapters: Adapters) -> None:
         self.session = session
@@ -205,24 +231,8 @@ class Services:
         return PoloRepository(self.session)
 
     @cached_property
-    def alerts(self) -> AlertService:
-        return AlertService(self.session)
-
-    @cached_property
-    def alert_rows(self) -> AlertRepository:
-        return AlertRepository(self.session)
-
-    @cached_property
-    def alert_rules(self) -> AlertRuleService:
-        return AlertRuleService(self.session)
-
-    @cached_property
-    def alert_rule_rows(self) -> AlertRuleRepository:
-        return AlertRuleRepository(self.session)
-
-    @cached_property
-    def alert_rule_versions(self) -> AlertRuleVersionRepository:
-        return AlertRuleVersionRepository(self.session)
+    def alert_subscriptions(self) -> AlertSubscriptionService:
+        return AlertSubscriptionService(self.session, self.deliveries)
 
     @cached_property
     def stores(self) -> StoreService:
@@ -231,14 +241,6 @@ class Services:
     @cached_property
     def backtests(self) -> BacktestService:
         return BacktestService(self.session, self.jobs)
-
-    @cached_property
-    def backtest_rows(self) -> BacktestRepository:
-        return BacktestRepository(self.session)
-
-    @cached_property
-    def gaps(self) -> GapService:
-        return GapService(self.session)
 
     @cached_property
     def housekeeping(self) -> HousekeepingService:
@@ -251,38 +253,6 @@ class Services:
     @cached_property
     def audit(self) -> AuditTrail:
         return AuditTrail(self.session)
-
-    @cached_property
-    def account_rows(self) -> AccountRepository:
-        return AccountRepository(self.session)
-
-    @cached_property
-    def family_rows(self) -> TokenFamilyRepository:
-        return TokenFamilyRepository(self.session)
-
-    @cached_property
-    def api_key_rows(self) -> ApiKeyRepository:
-        return ApiKeyRepository(self.session)
-
-    @cached_property
-    def file_rows(self) -> FileRepository:
-        return FileRepository(self.session)
-
-    @cached_property
-    def job_rows(self) -> JobRepository:
-        return JobRepository(self.session)
-
-    @cached_property
-    def job_leases(self) -> JobLeaseRepository:
-        return JobLeaseRepository(self.session)
-
-    @cached_property
-    def audit_rows(self) -> AuditRepository:
-        return AuditRepository(self.session)
-
-    @cached_property
-    def process_rows(self) -> ProcessRepository:
-        return ProcessRepository(self.session)
 
 
 def adapters() -> Adapters:

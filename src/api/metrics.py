@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 
 from src.domain.errors import DomainError
 from src.services.views import VIEWS
-from src.wiring import adapters, services
+from src.wiring import Services, adapters, services
 
 METHODS = frozenset(("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"))
 SECONDS = Histogram(
@@ -85,7 +85,22 @@ class WorkCollector(Collector):
                 scheduled.add_metric([state], count)
             for kind in ("worker", "scheduler"):
                 alive.add_metric([kind], s.process_rows.alive(kind))
-            return [jobs, wait, deliveries, scheduled, alive, *_of_views(s.view_rows.overview(VIEWS))]
+            views = _of_views(s.view_rows.overview(VIEWS))
+            return [jobs, wait, deliveries, scheduled, alive, *views, *_of_alerts(s)]
+
+
+def _of_alerts(s: Services) -> list[Metric]:
+    """How many were raised lately, by code, and how long the oldest waits to be told."""
+    raised = GaugeMetricFamily(
+        "indicators_alerts_last_hour", "Alerts raised in the last hour.", labels=["code", "shadow"]
+    )
+    for (code, is_shadow), count in s.alert_rows.of_last_hour().items():
+        raised.add_metric([str(code), "yes" if is_shadow else "no"], count)
+    untold = GaugeMetricFamily(
+        "indicators_alert_oldest_untold_seconds", "Wait of the oldest alert to be told."
+    )
+    untold.add_metric([], s.alert_rows.oldest_untold_seconds())
+    return [raised, untold]
 
 
 def _of_views(views: list[dict[str, Any]]) -> list[Metric]:

@@ -5,6 +5,7 @@ from flask import Flask
 from src.api import (
     accounts,
     alert_rules,
+    alert_subscriptions,
     alerts,
     api_keys,
     atendimentos,
@@ -56,6 +57,7 @@ RESOURCES = (
     views,
     alert_rules,
     alerts,
+    alert_subscriptions,
     etl,
     jobs,
     schedules,

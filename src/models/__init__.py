@@ -2,6 +2,7 @@
 
 from src.models.accounts import Account, ApiKey, LoginThrottle, TokenFamily
 from src.models.alert_rules import AlertRule, AlertRuleRevision, AlertRuleVersion, AlertSweep
+from src.models.alert_subscriptions import AlertSubscription
 from src.models.alerts import Alert, AlertNote
 from src.models.atendimentos import Angel, Atendimento, Polo
 from src.models.audit import AuditEntry
@@ -27,6 +28,7 @@ __all__ = [
     "AlertRule",
     "AlertRuleRevision",
     "AlertRuleVersion",
+    "AlertSubscription",
     "AlertSweep",
     "Angel",
     "AngelRollup",

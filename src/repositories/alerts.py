@@ -89,12 +89,18 @@ class AlertRepository(Repository[Alert]):
         values = {"since": since, "until": until}
         return [dict(row) for row in self.session.execute(COUNTS, values).mappings()]
 
-    def total(self) -> dict[tuple[int, bool], int]:
-        """How many alerts there are by code, for the metrics; those in the shadow apart."""
-        rows = self.session.execute(
-            select(Alert.code, Alert.is_shadow, func.count()).group_by(Alert.code, Alert.is_shadow)
-        )
+    def of_last_hour(self) -> dict[tuple[int, bool], int]:
+        """How many alerts there were by code, for the metrics; those in the shadow apart."""
+        recent = Alert.created_at > func.clock_timestamp() - text("interval '1 hour'")
+        statement = select(Alert.code, Alert.is_shadow, func.count()).where(recent)
+        rows = self.session.execute(statement.group_by(Alert.code, Alert.is_shadow))
         return {(code, is_shadow): count for code, is_shadow, count in rows}
+
+    def oldest_untold_seconds(self) -> float:
+        """How long the oldest alert waits that is to be told."""
+        waited = func.extract("epoch", func.clock_timestamp() - Alert.created_at)
+        untold = select(waited).where(Alert.is_told.is_(False), Alert.is_shadow.is_(False))
+        return float(self.session.scalar(untold.order_by(Alert.id).limit(1)) or 0)
 
     def _select(self) -> Select[Any]:
         return select(Alert).options(joinedload(Alert.client))

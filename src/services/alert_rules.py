@@ -76,7 +76,7 @@ def _version(rule: AlertRule, number: int, document: Mapping[str, Any], by: Acto
         version=number,
         kind=document["kind"],
         asked_on=document["asked_on"],
-        parameters=write_check(check),
+        parameters=write_check(document["kind"], check),
         note=document["note"],
         created_by=by.account_id,
     )

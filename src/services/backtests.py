@@ -119,7 +119,11 @@ def _drafted(live: Rule, draft: Mapping[str, Any]) -> Rule:
 
 def _checked(draft: Mapping[str, Any]) -> dict[str, Any]:
     check = read_check(draft["kind"], draft["parameters"], at="/draft")
-    return {"kind": draft["kind"], "asked_on": draft["asked_on"], "parameters": write_check(check)}
+    return {
+        "kind": draft["kind"],
+        "asked_on": draft["asked_on"],
+        "parameters": write_check(draft["kind"], check),
+    }
 
 
 def _bad(pointer: str, message: str) -> BadBacktest:

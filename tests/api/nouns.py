@@ -62,3 +62,11 @@ def an_api_key(caller: Caller, *scopes: str, **members: Any) -> dict[str, Any]:
     answer = caller.post(KEYS, json=body)
     assert answer.status_code == 201, answer.text
     return dict(answer.json or {})
+
+
+def an_alert_subscription(caller: Caller) -> dict[str, Any]:
+    """A subscription of all alerts, by webhook."""
+    assert caller.post("/api/v1/deliveries/secret").status_code == 201
+    answer = caller.post("/api/v1/alert-subscriptions", json={"webhook": "https://hooks.example.org/alerts"})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json or {})

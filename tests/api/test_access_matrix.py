@@ -13,7 +13,15 @@ from werkzeug.test import TestResponse
 from src.api.registration import RESOURCES
 from src.domain.roles import SCOPES, Policy, Role
 from src.wiring import services
-from tests.api.nouns import a_delivery, a_file, a_job, a_schedule, an_api_key, an_import
+from tests.api.nouns import (
+    a_delivery,
+    a_file,
+    a_job,
+    a_schedule,
+    an_alert_subscription,
+    an_api_key,
+    an_import,
+)
 from tests.factories.accounts import Accounts, Caller
 
 # What an owner has, by the name that it has in the routes.
@@ -23,6 +31,7 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "import_id": lambda caller: an_import(caller)["id"],
     "job_id": a_job,
     "schedule_id": lambda caller: a_schedule(caller)["id"],
+    "subscription_id": lambda caller: an_alert_subscription(caller)["id"],
     "key_id": lambda caller: an_api_key(caller)["id"],
 }
 # What belongs to nobody, and is there for everyone whose role is high enough.

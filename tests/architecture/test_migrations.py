@@ -68,6 +68,7 @@ ROWS = {
     "SELECT rule_id, version, 1100, 1, 10, '{10}', false FROM alert_rule_version LIMIT 1",
     "alert_note": f"(alert_id, account_id, text) VALUES (1, {ID}, 'x')",
     "alert_sweep": "(rule_id, stream, t) SELECT id, 0, 7 FROM alert_rule LIMIT 1",
+    "alert_subscription": f"(id, owner_id, targets, every_seconds) VALUES ({ID}, {ID}, '[]', 60)",
     "audit": "(account_name, action, object_type, object_id, detail) VALUES ('ana', 'a', 'b', 'c', '{}')",
 }
 

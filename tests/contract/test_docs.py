@@ -22,6 +22,7 @@ PROBLEM = re.compile(r"\b[45]\d\d `([a-z-]+)`")
 PLACE = re.compile(r"`((?:src|tests|docs|scripts|docker|migrations|bench)/[\w./*-]+)`")
 CODE = re.compile(r"```.*?```|`[^`\n]+`|^ {4}.*$", re.MULTILINE | re.DOTALL)
 GUIDES = (
+    "alerts",
     "files",
     "jobs",
     "deliveries",

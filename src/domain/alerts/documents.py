@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
+from src.domain.alerts.formulas import LONGEST_TEXT, read_formula
 from src.domain.alerts.kinds import (
     Check,
     Compare,
@@ -20,6 +20,7 @@ from src.domain.alerts.kinds import (
     WindowSum,
 )
 from src.domain.errors import FieldError, Invalid
+from src.domain.formulas import BadFormula
 
 LONGEST = 2**62  # of a span of time: no sum of it with another can leave 64 bits
 MOST_IN_A_ROW = 100
@@ -37,6 +38,18 @@ class BadAlertRule(Invalid):
 
 class Unreadable(Exception):
     """What is wrong with one parameter."""
+
+    def __init__(self, message: str, code: str = "invalid") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Kind(NamedTuple):
+    """How a kind is made of its parameters; of these, some may be left out."""
+
+    make: Callable[..., Check]
+    readers: Mapping[str, Reader]
+    optional: frozenset[str] = frozenset()
 
 
 def _amount(value: Any) -> Decimal:
@@ -76,22 +89,34 @@ def _yes_or_no(value: Any) -> bool:
     return value
 
 
+def _formula(value: Any) -> str:
+    """A text that can be understood; it is read once more when the check is made of it."""
+    if not isinstance(value, str) or not 0 < len(value) <= LONGEST_TEXT:
+        raise Unreadable(f"Write a condition, of at most {LONGEST_TEXT} characters.")
+    try:
+        read_formula(value)
+    except BadFormula as error:
+        raise Unreadable(error.detail, error.code) from error
+    return value
+
+
 IN_A_ROW = {"count": _whole(2, MOST_IN_A_ROW)}
 IN_ORDER = IN_A_ROW | {"is_strict": _yes_or_no}
 SPAN = _whole(1, LONGEST)
 # Of a window more is more: it can only be asked for much, since what is little now is more at the next event.
 MUCH = _one_of(Compare, Compare.OVER, Compare.AT_LEAST)
-KINDS: dict[str, tuple[type[Check], dict[str, Reader]]] = {
-    "threshold": (Threshold, {"amount": _amount, "compare": _one_of(Compare)}),
-    "consecutive": (Consecutive, IN_A_ROW),
-    "increasing": (Increasing, IN_ORDER),
-    "decreasing": (Decreasing, IN_ORDER),
-    "window_sum": (WindowSum, {"window": SPAN, "amount": _amount, "compare": MUCH}),
-    "window_count": (
-        WindowCount,
-        {"window": SPAN, "count": _whole(1, MOST_IN_A_WINDOW), "compare": MUCH},
+COMPARE, STRICT = frozenset({"compare"}), frozenset({"is_strict"})
+KINDS: Mapping[str, Kind] = {
+    "threshold": Kind(Threshold, {"amount": _amount, "compare": _one_of(Compare)}, COMPARE),
+    "consecutive": Kind(Consecutive, IN_A_ROW),
+    "increasing": Kind(Increasing, IN_ORDER, STRICT),
+    "decreasing": Kind(Decreasing, IN_ORDER, STRICT),
+    "window_sum": Kind(WindowSum, {"window": SPAN, "amount": _amount, "compare": MUCH}, COMPARE),
+    "window_count": Kind(
+        WindowCount, {"window": SPAN, "count": _whole(1, MOST_IN_A_WINDOW), "compare": MUCH}, COMPARE
     ),
-    "gap": (Gap, {"after": SPAN, "clock": _one_of(GapClock)}),
+    "gap": Kind(Gap, {"after": SPAN, "clock": _one_of(GapClock)}, frozenset({"clock"})),
+    "formula": Kind(read_formula, {"formula": _formula}),
 }
 
 
@@ -102,31 +127,30 @@ def read_check(kind: str, parameters: Mapping[str, Any], *, at: str = "") -> Che
     """
     if kind not in KINDS:
         raise _bad([FieldError(f"{at}/kind", "unknown_kind", f"There are: {', '.join(KINDS)}.")])
-    made, readers = KINDS[kind]
+    wanted, values = KINDS[kind], {}
     faults = [
-        FieldError(f"{at}/parameters/{name}", "unknown_field", f"A {kind} has: {', '.join(readers)}.")
+        FieldError(f"{at}/parameters/{name}", "unknown_field", f"A {kind} has: {', '.join(wanted.readers)}.")
         for name in parameters
-        if name not in readers
+        if name not in wanted.readers
     ]
-    values: dict[str, Any] = {}
-    for field in fields(made):  # type: ignore[arg-type]  # every kind is a dataclass
-        pointer = f"{at}/parameters/{field.name}"
-        if field.name not in parameters:
-            if field.default is MISSING:
+    for name, read in wanted.readers.items():
+        pointer = f"{at}/parameters/{name}"
+        if name not in parameters:
+            if name not in wanted.optional:
                 faults.append(FieldError(pointer, "required", "Missing data for required field."))
             continue
         try:
-            values[field.name] = readers[field.name](parameters[field.name])
+            values[name] = read(parameters[name])
         except Unreadable as error:
-            faults.append(FieldError(pointer, "invalid", str(error)))
+            faults.append(FieldError(pointer, error.code, str(error)))
     if faults:
         raise _bad(faults)
-    return made(**values)
+    return wanted.make(**values)
 
 
-def write_check(check: Check) -> dict[str, Any]:
+def write_check(kind: str, check: Check) -> dict[str, Any]:
     """All parameters, also those that were left out, so that a later default changes no version."""
-    values = {field.name: getattr(check, field.name) for field in fields(check)}  # type: ignore[arg-type]
+    values = {name: getattr(check, name) for name in KINDS[kind].readers}
     return {name: str(value) if isinstance(value, Decimal) else value for name, value in values.items()}
 
 

@@ -91,3 +91,21 @@ def some_documents(seed: int) -> list[Document]:
         for kind, given in kinds
     ]
     return [*({name: one[name] for name in made[0]} for one in SHIPPED), *made]
+
+
+# Conditions, and the plain rules that fire on just the same events.
+EQUALS: list[tuple[str, Document]] = [
+    ("amount > 100", {"kind": "threshold", "asked_on": "withdraw", "parameters": {"amount": "100.00"}}),
+    (
+        "type_1 == 'withdraw' and type_2 == 'withdraw'",
+        {"kind": "consecutive", "asked_on": "withdraw", "parameters": {"count": 3}},
+    ),
+    (
+        "deposit_sum_30 > 200",
+        {"kind": "window_sum", "asked_on": "deposit", "parameters": {"window": 30, "amount": "200.00"}},
+    ),
+    (
+        "event_count_30 >= 3",
+        {"kind": "window_count", "asked_on": "any", "parameters": {"window": 30, "count": 3}},
+    ),
+]
