@@ -43,6 +43,7 @@ from src.services.atendimentos import AtendimentoService
 from src.services.audit import AuditTrail
 from src.services.backtests import BacktestService
 from src.services.clients import ClientService
+from src.services.corrections import CorrectionService
 from src.services.deliveries import DeliveryService
 from src.services.etl import EtlService
 from src.services.event_intake import EventIntake
@@ -59,6 +60,7 @@ from src.services.logins import LoginService
 from src.services.passwords import PasswordHasher
 from src.services.profiles import ProfileService
 from src.services.reading import Readers
+from src.services.rejects import RejectsService
 from src.services.schedules import ScheduleService, profiling
 from src.services.stores import StoreService
 from src.services.views import ViewService
@@ -165,6 +167,14 @@ class Services:
     @cached_property
     def imports(self) -> ImportService:
         return ImportService(self.session, self.jobs)
+
+    @cached_property
+    def corrections(self) -> CorrectionService:
+        return CorrectionService(self.session, self.jobs, self.imports)
+
+    @cached_property
+    def rejects(self) -> RejectsService:
+        return RejectsService(self.session, self.adapters.storage, self.files)
 
     @cached_property
     def loading(self) -> LoadingService:

@@ -41,7 +41,7 @@ FILE_NAME = "atendimentos.csv"
 @blp.alt_response(200, schema=ImportCsvSchema, description="The same file was imported before.")
 def import_csv() -> Response:
     """Import a CSV of atendimentos, as a part named «file» or as the body itself."""
-    with given_file(has_terms=False, filename=FILE_NAME) as (given, _):
+    with given_file(filename=FILE_NAME) as (given, _):
         answer = begin(given, ATENDIMENTOS.name, Terms(), is_draft=False, is_forced=False)
     job_id = answer.body["job_id"]
     body = {"message": "The import has been started.", "task_id": job_id, "job": f"/api/v1/jobs/{job_id}"}

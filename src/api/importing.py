@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from flask import request
@@ -11,9 +12,11 @@ from marshmallow import EXCLUDE
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import Parser
 from src.api.idempotency import once
-from src.api.schemas.imports import ONE_IMPORT, ImportFormSchema, ImportStartSchema
+from src.api.schemas.base import Schema
+from src.api.schemas.imports import IMPORTS, ONE_IMPORT, ImportFormSchema, ImportStartSchema
 from src.api.uploads import NoFile, receive
 from src.domain.errors import FieldError
+from src.engine.returned import read_as_table
 from src.engine.values import Detected
 from src.integrations.storage_upload import Upload
 from src.models import File, Import
@@ -42,6 +45,20 @@ class GivenFile:
         mine = adapters()
         return look_at(mine.storage, mine.readers, self.key, self.detected, dataset_of(dataset), options)
 
+    def table(self, options: Mapping[str, str]) -> Detected:
+        """How a table of rejects is read that came back."""
+        mine = adapters()
+        with mine.storage.local_path(self.key) as path:
+            return read_as_table(
+                Path(path),
+                Detected.from_json(self.detected),
+                encoding=options.get("encoding"),
+                delimiter=options.get("delimiter"),
+                sheet=options.get("sheet"),
+                limits=mine.readers.limits,
+                in_turn=mine.readers.turn,
+            )
+
     def once(self, what: str, make: Callable[[Services, File], Answer]) -> Answer:
         """Keep the file and make the answer in one transaction; or replay the first answer."""
         fingerprint = f"{request.method} {request.full_path} {what} {self.sha256}"
@@ -60,22 +77,18 @@ class GivenFile:
 
 @contextmanager
 def given_file(
-    *, has_terms: bool = True, filename: str | None = None
+    schema: type[Schema] | None = None, *, filename: str | None = None
 ) -> Iterator[tuple[GivenFile, dict[str, Any]]]:
     """The file that the request is about, and its form. What came is deleted unless it is kept."""
     mine = adapters()
-    if request.is_json and has_terms:
+    if request.is_json and schema is ImportFormSchema:
         form = dict(parser.parse(ImportStartSchema(), request, location="json"))
         yield _stored(form), form
         return
     upload, name = receive(mine.settings.max_upload_bytes, filename)
     detected = inspect(mine.storage, mine.readers, upload, name)
     with deleted_unless_kept(mine.storage, upload):
-        form = (
-            dict(parser.parse(ImportFormSchema(unknown=EXCLUDE), request, location="form"))
-            if has_terms
-            else {}
-        )
+        form = dict(parser.parse(schema(unknown=EXCLUDE), request, location="form")) if schema else {}
         given = GivenFile(
             key=upload.key, detected=asdict(detected), sha256=upload.sha256, name=name, upload=upload
         )
@@ -125,10 +138,10 @@ def accepted(s: Services, imported: Import, is_new: bool = True) -> Answer:
 
 
 def described(s: Services, imported: Import) -> dict[str, Any]:
-    """The import as the API shows it, with what its corrections add."""
+    """The import as the API shows it, with its corrections in their order."""
     imported = s.import_rows.get_own(imported.id, None)
     members: dict[str, Any] = ONE_IMPORT.dump(imported)
-    corrections = s.import_rows.corrections([imported.id]).get(imported.id)
+    corrections = IMPORTS.dump(s.import_rows.corrections_of(imported.id))
     return members | {"corrections": corrections, "duplicate_of": None}
 
 

@@ -13,10 +13,10 @@ from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.idempotency import once, respond
 from src.api.importing import accepted, begin, changed_terms, described, given_file, terms_of
 from src.api.lists import XLSX, listing
-from src.api.schemas.files import UploadSchema
 from src.api.schemas.imports import (
     IMPORT,
     CommitQuery,
+    CorrectionSchema,
     ImportFormSchema,
     ImportList,
     ImportQuery,
@@ -66,7 +66,7 @@ def list_imports(query: dict[str, Any]) -> Response:
 @blp.alt_response(201, schema=OneImportSchema, description="A draft, to look at, map, validate and commit.")
 def start_import(query: dict[str, Any]) -> Response:
     """Load a file into a dataset; or with `draft=true`, see how that would be done."""
-    with given_file() as (given, form):
+    with given_file(ImportFormSchema) as (given, form):
         answer = begin(
             given, form["dataset"], terms_of(form), is_draft=query["draft"], is_forced=query["force"]
         )
@@ -135,7 +135,9 @@ def get_rejects(query: dict[str, Any], import_id: UUID) -> Response:
     headers = [column["name"] for column in imported.detected["columns"]]
     if query["format"] == "json":
         return _page_of_rejects(file, query["page"], query["per_page"])
-    columns, rows = table_columns(headers), _table_of_rejects(file, len(headers))
+    has_rest = any("wrong_column_count" in codes for codes in imported.report.get("summary", {}).values())
+    columns = table_columns(headers, has_rest=has_rest)
+    rows = _table_of_rejects(file, len(headers), has_rest=has_rest)
     name = f"{Path(imported.file_name).stem}-rejects.{query['format']}"
     if query["format"] == "csv":
         answer = Response(stream_with_context(csv_lines(columns, rows)), mimetype="text/csv")
@@ -148,20 +150,20 @@ def get_rejects(query: dict[str, Any], import_id: UUID) -> Response:
 
 
 @blp.post("/<uuid:import_id>/corrections", needs=OPERATOR, takes_key=True)
-@blp.doc(requestBody={"content": {"multipart/form-data": {"schema": UploadSchema}}})
+@blp.doc(requestBody={"content": {"multipart/form-data": {"schema": CorrectionSchema}}})
 @blp.response(202, OneImportSchema)
 def correct_import(import_id: UUID) -> Response:
-    """Send the mended rejects back; they are loaded into the same import."""
+    """Send the mended rejects back; they are loaded into the same import, read as it was."""
     with services() as s:
         parent = s.import_rows.get_own(import_id, owner_filter())
-    with given_file(has_terms=False) as (given, _):
-        look = given.look(parent.dataset, {})
+    with given_file(CorrectionSchema) as (given, form):
+        options = form["options"]
+        table = given.table(options)
 
         def correct(s: Services, file: File) -> Answer:
-            imported = s.imports.correct(parent, file, look, actor())
-            return accepted(s, imported)
+            return accepted(s, s.corrections.start(parent, file, table, options, actor()))
 
-        return respond(given.once(f"corrections {import_id}", correct))
+        return respond(given.once(f"corrections {import_id} {options}", correct))
 
 
 def _run(import_id: UUID, *, is_dry_run: bool, is_forced: bool) -> Response:
@@ -189,9 +191,9 @@ def _address_of_page(page: int, per_page: int) -> str:
     return f"{request.base_url}?{urlencode({'page': page, 'per_page': per_page})}"
 
 
-def _table_of_rejects(file: File | None, width: int) -> Iterator[list[Any]]:
+def _table_of_rejects(file: File | None, width: int, *, has_rest: bool) -> Iterator[list[Any]]:
     if file is None:
         return
     with adapters().storage.local_path(file.storage_key) as path:
         for row in rejected_rows(Path(path)):
-            yield row.as_cells(width)
+            yield row.as_cells(width, has_rest=has_rest)

@@ -1,8 +1,14 @@
 """Why a row is not loaded: stable codes, and a sentence for each that a clerk can act on."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 WHOLE_ROW = ""  # the column of a fault that concerns the row as a whole
+
+# Rows without a sound shape, so that nothing is known of their values.
+SHAPELESS = frozenset(("wrong_column_count", "broken_quotes", "invalid_encoding", "giant_line", "not_json"))
+# Rows that are there already; everything else is wrong with the row itself.
+DUPLICATES = frozenset(("duplicate", "already_there", "already_loaded"))
 
 MESSAGES = {
     "wrong_column_count": "This row has more or fewer columns than the header. Check delimiters and quotes.",
@@ -23,10 +29,16 @@ MESSAGES = {
     "wrong_sign": "The sign of this number does not fit the type of the row.",
     "duplicate": "This key stands on an earlier line of the file already.",
     "already_there": "This key is in the table already.",
+    "already_loaded": "This line is none of those still refused. It was left as it is.",
     "unknown_client": "There is no client of this id. Import the client first, or correct the id.",
     "email_taken": "Another client has this e-mail address already.",
     "refused": "The database refused this row.",
 }
+
+
+def is_duplicate(codes: Iterable[str]) -> bool:
+    """Whether a row with these faults is nothing worse than there already."""
+    return DUPLICATES.issuperset(codes)
 
 
 @dataclass(frozen=True, slots=True)

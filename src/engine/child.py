@@ -30,6 +30,8 @@ FUNCTIONS: Mapping[str, Function] = {"head": read_head, "convert": read_table, "
 HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as long as reading many a head
     "load": "src.engine.intake:read_load",
     "collect": "src.engine.collecting:read_originals",
+    "mend": "src.engine.mending:read_mended",
+    "merge": "src.engine.merging:read_merged",
     "settle": "src.engine.settling:read_evidence",
     "query": "src.engine.queries.executing:read_query",
     "write": "src.engine.emitting:write_rows",

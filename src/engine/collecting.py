@@ -13,9 +13,9 @@ from pyarrow.parquet import ParquetWriter
 
 from src.engine.duck import batches_of, connect, quoted
 from src.engine.faults import SCHEMA
-from src.engine.rows import ROWS, Row
+from src.engine.rows import ROWS, Row, cells_of
 from src.engine.shaping import shown
-from src.engine.sources import Source, open_source
+from src.engine.sources import Source, mended_rows, open_source
 from src.engine.stretches import Records
 from src.engine.utf8 import Places
 from src.engine.values import Detected, OnProgress, ReadLimits, Sandbox
@@ -43,13 +43,13 @@ class RecordCells:
 
 
 class TableCells:
-    """The cells of a stretch of a Parquet file."""
+    """The cells of a stretch of a table."""
 
-    def __init__(self, table: pa.RecordBatch) -> None:
-        self._table = table
+    def __init__(self, columns: Sequence[pa.Array]) -> None:
+        self._columns = columns
 
     def __getitem__(self, place: int) -> list[str]:
-        return [cell.as_py() or "" for cell in (column[place] for column in self._table.columns)]
+        return [cell.as_py() or "" for cell in (column[place] for column in self._columns)]
 
 
 Cells = list[list[str]] | RecordCells | TableCells
@@ -81,7 +81,7 @@ def read_originals(
     written = 0
     with ParquetWriter(target, WITH_CELLS, compression="zstd") as writer:
         faults = _Faults(_sorted(arguments["faults"], folder, sandbox))
-        for part in _parts(source):
+        for part in _parts(source, {int(place): mark for place, mark in arguments["marks"].items()}):
             if len(part.lines):
                 written += _write(writer, faults.until(int(part.lines[-1])), part)
         nothing = Part(np.empty(0, np.int64), [])
@@ -128,14 +128,18 @@ def _sorted(files: Sequence[str], folder: Path, sandbox: Sandbox) -> Iterator[pa
             yield batch.cast(SCHEMA)
 
 
-def _parts(source: Source) -> Iterator[Part]:
+def _parts(source: Source, marks: Mapping[int, str]) -> Iterator[Part]:
+    """Typed numbers have the mark with which they were loaded: only so they mean the same in a correction."""
     if source.is_delimited:
         yield from _delimited(source)
+    elif source.detected.format == "mended":
+        for lines, columns in mended_rows(source.path, len(source.detected.columns)):
+            yield Part(lines, TableCells(columns))
     elif source.detected.format == "parquet":
-        for line, table in source.tables():
-            yield Part(np.arange(table.num_rows) + line, TableCells(table))
+        for line, table in source.tables(marks=marks):
+            yield Part(np.arange(table.num_rows) + line, TableCells(table.columns))
     else:
-        yield from _row_by_row(source.rows())
+        yield from _row_by_row(source.rows(), marks)
 
 
 def _delimited(source: Source) -> Iterator[Part]:
@@ -145,11 +149,12 @@ def _delimited(source: Source) -> Iterator[Part]:
         yield Part(records.lines[rows], RecordCells(records, rows, shaper.delimiter, shaper.quote))
 
 
-def _row_by_row(rows: Iterator[Row]) -> Iterator[Part]:
+def _row_by_row(rows: Iterator[Row], marks: Mapping[int, str]) -> Iterator[Part]:
     pending: list[Row] = []
 
     def part() -> Part:
-        return Part(np.array([row.line for row in pending], np.int64), [row.cells for row in pending])
+        cells = [cells_of(row, marks) for row in pending]
+        return Part(np.array([row.line for row in pending], np.int64), cells)
 
     for row in rows:
         pending.append(row)

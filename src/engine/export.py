@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -9,6 +10,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+MADE_HARMLESS = re.compile(r"'+[=+\-@\t\r]")
 CHUNK = 64 * 1024
 ROWS_PER_SHEET = 1_000_000  # a sheet ends at 1,048,576
 NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 # the same rows give the same bytes
@@ -20,6 +22,16 @@ def harmless(value: Any) -> Any:
     if isinstance(value, str) and value.startswith(STARTS_FORMULA) and not _is_number(value):
         return "'" + value
     return value
+
+
+def harmless_and_back(text: str) -> str:
+    """Harmless in a way that `as_meant` undoes, whatever the text began with."""
+    return "'" + text if MADE_HARMLESS.match(text) else str(harmless(text))
+
+
+def as_meant(text: str) -> str:
+    """A cell of a table that comes back, without the apostrophe that was put before it."""
+    return text[1:] if MADE_HARMLESS.match(text) else text
 
 
 def csv_lines(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[str]:
@@ -69,10 +81,10 @@ def _write_cell(sheet: Any, row: int, column: int, value: Any) -> None:
     if isinstance(value, bool | int | float):
         sheet.write(row, column, value)
     elif value is not None:
-        sheet.write_string(row, column, _fitting(harmless(str(value))))
+        sheet.write_string(row, column, fitting(harmless(str(value))))
 
 
-def _fitting(text: str) -> str:
+def fitting(text: str) -> str:
     """A text that is too long for a cell is cut, and seen to be: it ends in an ellipsis. CSV has it whole."""
     if len(text) * 2 <= CELL_UNITS:
         return text

@@ -70,7 +70,7 @@ def recognise(head: bytes) -> Literal["xlsx", "parquet", "ole", "gzip", "text"]:
 
 def recognise_text(text: str) -> Literal["jsonl", "delimited"]:
     """What a decoded head is; documents that are no tables are refused."""
-    if "\0" in text:
+    if _is_much(text.count("\0"), len(text)):
         raise UnsupportedFile(f"This is not a text file: it holds NUL characters. {ACCEPTED}")
     if not text.strip():
         raise EmptyFile("The file holds nothing but blank lines. Send a file with at least a header.")
@@ -94,7 +94,10 @@ def _json_lines(line: str) -> Literal["jsonl", "delimited"]:
 def _refuse_binary(head: bytes) -> None:
     if encoding_of_mark(head) in ("utf-16-le", "utf-16-be"):
         return
-    if b"\0" in head:
-        raise UnsupportedFile(f"This is not a text file: it holds NUL bytes. {ACCEPTED}")
-    if len(head) - len(head.translate(None, CONTROLS)) > len(head) // 100:
-        raise UnsupportedFile(f"This is not a text file. {ACCEPTED}")
+    if _is_much(len(head) - len(head.translate(None, CONTROLS)), len(head)):
+        raise UnsupportedFile(f"This is not a text file: it holds NUL or other control bytes. {ACCEPTED}")
+
+
+def _is_much(controls: int, size: int) -> bool:
+    """A stray one is the fault of its row, and told there."""
+    return controls > max(1, size // 100)

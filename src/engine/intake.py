@@ -13,7 +13,7 @@ from src.engine.copying import CopyStream, row_schema
 from src.engine.faults import FaultFile
 from src.engine.plans import Loaded, LoadPlan
 from src.engine.shaping import Batch
-from src.engine.sources import marks_of, open_source
+from src.engine.sources import open_source
 from src.engine.spooling import Spool
 from src.engine.values import OnProgress, ReadLimits, Sandbox
 
@@ -41,7 +41,7 @@ def read_load(
         CopyStream(row_schema(plan), arguments["pipe"]) as stream,
         Spool(spool and Path(spool), row_schema(plan)) as spooled,
     ):
-        for batch in source.batches(marks_of(plan)):
+        for batch in source.batches(plan.marks):
             read += len(batch.lines)
             rows = _good_rows(plan, batch, faults)
             stream.add(rows)

@@ -3,7 +3,7 @@
 The memory of both sides is bounded: the child waits while the caller deals with a block.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -84,6 +84,7 @@ def collect_rows(
     *,
     work_dir: Path,
     encoding: str | None = None,
+    marks: Mapping[int, str] | None = None,
     memory_limit: int = 512 * MIB,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
@@ -92,13 +93,15 @@ def collect_rows(
 ) -> int:
     """Write the faults, sorted by line, with the cells of their rows as they stand in the file, to `target`.
 
-    `encoding` is the one that the file was loaded with. The answer is how many faults there are.
+    `encoding` and the decimal `marks` of columns are those that the file was loaded with. The answer is how
+    many faults there are.
     """
     files = [faults] if isinstance(faults, Path) else faults
     arguments = {
         "path": str(path.resolve()),
         "detected": asdict(detected),
         "encoding": encoding,
+        "marks": marks or {},
         "faults": [str(file.resolve()) for file in files],
         "target": str(target.resolve()),
         "limits": asdict(limits),

@@ -77,6 +77,11 @@ class LoadPlan:
             "is_encoding_given": self.is_encoding_given,
         }
 
+    @property
+    def marks(self) -> dict[int, str]:
+        """The positions that are wanted, each with the decimal mark that its typed numbers get."""
+        return {column.position: column.decimal for column in self.columns}
+
     def header(self, column: MappedColumn) -> str:
         """What the column is called in the file."""
         return self.detected.columns[column.position].name

@@ -1,5 +1,7 @@
 """The rows that were not loaded, in a Parquet file: one row per fault, beside it the row's own cells."""
 
+import csv
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
@@ -8,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from src.domain.rejects import Reject
+from src.engine.export import fitting, harmless_and_back
 
 FAULTS_AT_A_TIME = 20_000
 ROWS_AT_A_TIME = 200  # each may be as long as a record may be
 FAULT_COLUMNS = ("line", "column", "code", "value", "detail")
-ADDED_COLUMNS = ("_line", "_column", "_code", "_message")
+LINE_COLUMN, CODE_COLUMN = "_line", "_code"
+ADDED_COLUMNS = (LINE_COLUMN, "_column", CODE_COLUMN, "_message")
+REST_COLUMN = "_rest"  # where rows have more cells than the header
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +32,15 @@ class RejectedRow:
         faults = [asdict(fault) | {"message": fault.message} for fault in self.faults]
         return {"line": self.line, "errors": faults, "row": list(self.cells)}
 
-    def as_cells(self, width: int) -> list[Any]:
+    def as_cells(self, width: int, *, has_rest: bool) -> list[Any]:
         """As a row of a table to mend: the cells, evened out, and then what is wrong with them."""
-        cells = [*self.cells[:width], *[""] * (width - len(self.cells))]
         columns, codes = ("; ".join(dict.fromkeys(parts)) for parts in self._parts())
-        return [*cells, self.line, columns, codes, " ".join(fault.message for fault in self.faults)]
+        message = " ".join(fault.message for fault in self.faults)
+        cells = cells_to_mend(self.cells, width)
+        if any(fault.code == "giant_line" for fault in self.faults):
+            cells = [fitting(cell) for cell in cells]  # or no table could hold it
+        rest = [rest_of(self.cells, width)] if has_rest else []
+        return [*cells, self.line, columns, codes, message, *rest]
 
     def _parts(self) -> tuple[list[str], list[str]]:
         return [fault.column for fault in self.faults], [fault.code for fault in self.faults]
@@ -70,6 +79,21 @@ def _faults(path: Path) -> Iterator[dict[str, Any]]:
             yield from batch.to_pylist()
 
 
-def table_columns(headers: Sequence[str]) -> list[str]:
+def table_columns(headers: Sequence[str], *, has_rest: bool) -> list[str]:
     """The header of the table of rejects: the file's own, and what is added."""
-    return [*headers, *ADDED_COLUMNS]
+    return [*headers, *ADDED_COLUMNS, *[REST_COLUMN] * has_rest]
+
+
+def cells_to_mend(cells: Sequence[str], width: int) -> list[str]:
+    """The cells of a row as they stand in that table: as many as the header has, and harmless."""
+    shown = [harmless_and_back(cell) for cell in cells[:width]]
+    return [*shown, *[""] * (width - len(shown))]
+
+
+def rest_of(cells: Sequence[str], width: int) -> str:
+    """The cells right of the header, as a line of CSV."""
+    if len(cells) <= width:
+        return ""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(cells[width:])
+    return line.getvalue()

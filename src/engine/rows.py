@@ -1,6 +1,6 @@
 """Rows of workbooks and JSON lines one by one: their texts, or the reason why they are no rows."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -106,6 +106,13 @@ def _batch(rows: list[Row], marks: dict[int, str]) -> Batch:
         for position, mark in marks.items()
     ]
     return Batch(np.array([row.line for row in rows], np.int64), sound, cells, list(_faults(rows)))
+
+
+def cells_of(row: Row, marks: Mapping[int, str]) -> list[str]:
+    """All cells of a row, its typed numbers written with these marks."""
+    return [
+        _cell(row, place, marks[place]) if place in marks else text for place, text in enumerate(row.cells)
+    ]
 
 
 def _cell(row: Row, position: int, mark: str) -> str:

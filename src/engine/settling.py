@@ -78,7 +78,9 @@ class Evidence:
         if self.winner is not None or not self.open:
             return None
         is_number = self.column.field.type == "decimal"
-        readings = {mark: _number(self.example, mark) for mark in MARKS} if is_number else _days(self.example)
+        readings = (
+            {mark: number_in(self.example, mark) for mark in MARKS} if is_number else _days(self.example)
+        )
         kind = "numbers" if is_number else "dates"
         return Ambiguous(
             column=self.header, field=self.column.field.name, kind=kind, value=self.example, readings=readings
@@ -133,7 +135,8 @@ def _orders_of(text: str) -> list[str]:
     return [order for order, reading in zip(orders, readings, strict=True) if reading is not None]
 
 
-def _number(text: str, mark: str) -> str:
+def number_in(text: str, mark: str) -> str:
+    """The number with a point and no other marks; nothing if it is none."""
     return (judge(text, mark, DIGITS, PLACES)[1] or "").replace(mark, ".")
 
 

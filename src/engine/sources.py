@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.parquet import ParquetFile
 
 from src.engine.content import unpack
 from src.engine.parquet import stream_of_parquet
-from src.engine.plans import LoadPlan
 from src.engine.rows import Row, batches, rows_of_json_lines, rows_of_workbook
 from src.engine.shaping import Batch, Shaper
-from src.engine.utf8 import encoding_of_text, utf8_blocks
+from src.engine.utf8 import Places, encoding_of_text, utf8_blocks
 from src.engine.values import Detected, OnProgress, ReadLimits, Sandbox
 from src.engine.workbooks import check_workbook
+
+MENDED_ROWS = 2_000  # each may be as long as a record may be
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class Source:
         """The wanted columns, each with the decimal mark that its typed numbers get."""
         if self.is_delimited:
             return self.shaper(list(marks)).batches(self.blocks())
+        if self.detected.format == "mended":
+            return (
+                Batch(lines, np.arange(len(lines)), [columns[position] for position in marks], [])
+                for lines, columns in mended_rows(self.path, len(self.detected.columns))
+            )
         if self.detected.format == "parquet":
             return (_batch(line, table, marks) for line, table in self.tables(marks=marks))
         return batches(self.rows(), marks)
@@ -80,14 +87,17 @@ def open_source(
     encoding = detected.encoding
     if detected.format == "xlsx":
         check_workbook(plain, limits)
-    elif detected.format != "parquet" and not (is_encoding_given and encoding):
+    elif detected.format not in ("parquet", "mended") and not (is_encoding_given and encoding):
         encoding = encoding_of_text(plain, on_progress)
     return Source(plain, detected, encoding, folder, limits, sandbox, on_progress)
 
 
-def marks_of(plan: LoadPlan) -> dict[int, str]:
-    """The positions that a plan wants, with their decimal marks."""
-    return {column.position: column.decimal for column in plan.columns}
+def mended_rows(path: Path, width: int) -> Iterator[tuple[Places, list[pa.Array]]]:
+    """The rows of a correction: the lines that they have in the first file, and its columns."""
+    with ParquetFile(path) as file:
+        for table in file.iter_batches(batch_size=MENDED_ROWS):
+            cells = table.column("cells")
+            yield table.column("line").to_numpy(), [pc.list_element(cells, place) for place in range(width)]
 
 
 def _batch(line: int, table: pa.RecordBatch, marks: dict[int, str]) -> Batch:

@@ -13,7 +13,7 @@ from src.domain.errors import Invalid
 MIB = 1024 * 1024
 GIB = 1024 * MIB
 
-Format = Literal["csv", "tsv", "txt", "xlsx", "jsonl", "parquet"]
+Format = Literal["csv", "tsv", "txt", "xlsx", "jsonl", "parquet", "mended"]  # the last one is our own
 Packing = Literal["none", "gzip", "zip"]
 ColumnType = Literal["text", "integer", "decimal", "date", "datetime", "boolean"]
 DateOrder = Literal["ymd", "dmy", "mdy"]

@@ -1,10 +1,9 @@
 """Imports: seen by their owner and by admins only, each with the job that works on it."""
 
-from collections.abc import Sequence
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, select, text
 from sqlalchemy.orm import joinedload
 
 from src.domain.errors import NotFound
@@ -12,6 +11,7 @@ from src.domain.paging import Page, PageQuery
 from src.models import Import
 from src.repositories.base import Repository
 
+HOLD_LONG = text("SET LOCAL idle_in_transaction_session_timeout = '10min'")
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:fingerprint, 0))")
 
 
@@ -29,7 +29,7 @@ class ImportRepository(Repository[Import]):
         """The import with its job, when this owner has it; None stands for «anyone's», for admins."""
         statement = self._with_job().where(Import.id == id_)
         if is_locked:
-            statement = statement.with_for_update(of=Import)
+            statement = statement.with_for_update(of=Import, key_share=True)  # rows may still point to it
         found = self.session.scalars(statement).one_or_none()
         if found is None or (owner_id is not None and found.owner_id != owner_id):
             raise ImportNotFound
@@ -64,20 +64,17 @@ class ImportRepository(Repository[Import]):
                 return found
         return None
 
-    def corrections_of(self, import_id: UUID) -> list[Import]:
-        return list(self.session.scalars(select(Import).where(Import.parent_id == import_id)))
+    def try_hold(self, id_: UUID) -> bool:
+        """Lock the import to the end of the transaction, however long it lasts; False if another has it."""
+        self.session.execute(HOLD_LONG)
+        statement = select(Import.id).where(Import.id == id_)
+        locked = statement.with_for_update(key_share=True, skip_locked=True)
+        return self.session.scalar(locked) is not None
 
-    def corrections(self, ids: Sequence[UUID]) -> dict[UUID, dict[str, Any]]:
-        """What the committed corrections of these imports add to their totals."""
-        names = ("inserted", "updated", "unchanged", "duplicate", "rejected", "rows_read")
-        sums = [func.sum(getattr(Import, name)).label(name) for name in names]
-        statement = (
-            select(Import.parent_id, func.count().label("count"), *sums)
-            .where(Import.parent_id.in_(ids), Import.committed_at.is_not(None))
-            .group_by(Import.parent_id)
-        )
-        rows = self.session.execute(statement).mappings()
-        return {row["parent_id"]: {name: int(row[name]) for name in ("count", *names)} for row in rows}
+    def corrections_of(self, import_id: UUID) -> list[Import]:
+        """In the order in which they came."""
+        statement = self._with_job().where(Import.parent_id == import_id).order_by(Import.id)
+        return list(self.session.scalars(statement))
 
     def _with_job(self) -> Select[Import]:
         return select(Import).options(joinedload(Import.job)).execution_options(populate_existing=True)

@@ -36,11 +36,14 @@ class Landed(NamedTuple):
 class Landing:
     """Writes what is staged, in the name of an import."""
 
-    def __init__(self, session: Session, staging: Staging, import_id: UUID, *, is_upsert: bool) -> None:
+    def __init__(
+        self, session: Session, staging: Staging, import_id: UUID, *, changed_by: UUID, is_upsert: bool
+    ) -> None:
         self.session = session
         self.staging = staging
         self.target = staging.target
-        self.import_id = import_id
+        self.import_id = import_id  # of new rows
+        self.changed_by = changed_by  # a correction keeps its own account of what it changed
         self.is_upsert = is_upsert
 
     def run(self) -> Landed:
@@ -141,7 +144,7 @@ class Landing:
             made AS ({self._insertion("AND NOT EXISTS (SELECT FROM matched m WHERE m.line = s.line)")}
                 RETURNING id)
             SELECT (SELECT count(*) FROM made), (SELECT count(*) FROM kept)"""
-        bound = {"import_id": self.import_id, "low": low, "high": high}
+        bound = {"import_id": self.import_id, "changed_by": self.changed_by, "low": low, "high": high}
         inserted, updated = self.session.execute(text(statement), bound).one()
         return Landed(int(inserted), int(updated))
 
@@ -164,9 +167,8 @@ class Landing:
     def _keeping(self) -> str:
         """Of rows that will change, what they were."""
         return f"""INSERT INTO import_change (import_id, row_id, version, before)
-            SELECT :import_id, t.id, t.version + 1, to_jsonb(t)
-            FROM {self.target.dataset.table} t, matched m, staging s WHERE {self._differs()}
-            ON CONFLICT (import_id, row_id) DO UPDATE SET version = excluded.version"""
+            SELECT :changed_by, t.id, t.version + 1, to_jsonb(t)
+            FROM {self.target.dataset.table} t, matched m, staging s WHERE {self._differs()}"""
 
     def _changing(self) -> str:
         key = self.target.dataset.key_column

@@ -44,12 +44,12 @@ def makers_in_vain(session: Session) -> list[UUID]:
 
 def remove_unused_names(session: Session, import_id: UUID) -> dict[str, int]:
     """Names that were made on an import's way and that nothing uses; how many of each."""
-    hold_names(session, import_id)
+    hold_names(session, [import_id], rows_of=import_id)
     return remove_held_names(session)
 
 
-def hold_names(session: Session, import_id: UUID) -> None:
-    """Lock the names that an import made and only its own rows use.
+def hold_names(session: Session, makers: Sequence[UUID], *, rows_of: UUID) -> None:
+    """Lock the names that an import and its corrections made and only its own rows use.
 
     Before the rollups, in the order in which imports lock them. One that somebody holds is about to be
     used, and stays.
@@ -61,11 +61,11 @@ def hold_names(session: Session, import_id: UUID) -> None:
         session.execute(
             text(
                 f"""INSERT INTO held_name SELECT '{table}', t.id FROM {table} t
-                    WHERE t.import_id = :import_id {untouched}
-                    AND {unused(session, table, but="u.import_id IS DISTINCT FROM :import_id")}
+                    WHERE t.import_id = ANY (:makers) {untouched}
+                    AND {unused(session, table, but="u.import_id IS DISTINCT FROM :rows_of")}
                     ORDER BY t.id FOR UPDATE OF t SKIP LOCKED"""
             ),
-            {"import_id": import_id},
+            {"makers": list(makers), "rows_of": rows_of},
         )
     session.execute(text("ANALYZE held_name"))
 

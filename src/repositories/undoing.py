@@ -1,6 +1,8 @@
 """An import taken back: its rows go, rows it changed are as before, what was changed since is kept."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
@@ -32,26 +34,30 @@ class FormerValuesTaken(Conflict):
 
 
 class Undoing:
-    def __init__(self, session: Session, target: Target, import_id: UUID) -> None:
+    """Corrections are undone with their import, the last one first: each puts back what it found."""
+
+    def __init__(
+        self, session: Session, target: Target, import_id: UUID, corrections: Sequence[UUID] = ()
+    ) -> None:
         self.session = session
         self.target = target
-        self.values = {"import_id": import_id}
+        self.parts = [*sorted(corrections, reverse=True), import_id]
+        self.values: dict[str, Any] = {"import_id": import_id, "parts": self.parts}
 
     def run(self) -> Undone:
         for setting in SETTINGS:
             self.session.execute(text(setting))
         undone = Undone()
         self._hold_changed()
-        hold_names(self.session, self.values["import_id"])
-        if self.target.has_versions:
-            undone.kept, undone.kept_rows = self._changed_since()
+        hold_names(self.session, self.parts, rows_of=self.values["import_id"])
         undone.removed = self._remove()
         if "upsert" in self.target.dataset.modes:
             undone.restored = self._restore_all()
+            undone.kept, undone.kept_rows = self._changed_since()
         still_there, shown = self._still_there()
         undone.kept += still_there
         undone.kept_rows = [*shown, *undone.kept_rows][:KEPT_SHOWN]
-        self.session.execute(text("DELETE FROM import_change WHERE import_id = :import_id"), self.values)
+        self.session.execute(text("DELETE FROM import_change WHERE import_id = ANY (:parts)"), self.values)
         undone.names_removed = remove_held_names(self.session)
         return undone
 
@@ -64,7 +70,7 @@ class Undoing:
         self.session.execute(
             text(
                 f"""SELECT count(*) FROM (SELECT FROM {self._table} t WHERE t.id IN
-                    (SELECT row_id FROM import_change WHERE import_id = :import_id)
+                    (SELECT row_id FROM import_change WHERE import_id = ANY (:parts))
                     ORDER BY t.id FOR NO KEY UPDATE) AS held"""
             ),
             self.values,
@@ -75,8 +81,8 @@ class Undoing:
         conditions = ["t.import_id = :import_id"]
         if self.target.has_versions:
             conditions.append(
-                "(t.version = 1 OR EXISTS (SELECT FROM import_change c WHERE c.import_id = :import_id "
-                "AND c.row_id = t.id AND c.version = t.version))"
+                "t.version = 1 + (SELECT count(*) FROM import_change c "
+                "WHERE c.import_id = ANY (:parts) AND c.row_id = t.id)"
             )
         conditions.append(unused(self.session, self._table))
         return self._count(f"DELETE FROM {self._table} t WHERE {' AND '.join(conditions)}")
@@ -84,13 +90,13 @@ class Undoing:
     def _restore_all(self) -> int:
         try:
             with self.session.begin_nested():
-                return self._restore()
+                return sum(self._restore(part) for part in self.parts)
         except IntegrityError as error:
             raise FormerValuesTaken(
                 "A former value, such as an e-mail address, belongs to another row by now. Change that first."
             ) from error
 
-    def _restore(self) -> int:
+    def _restore(self, part: UUID) -> int:
         """The rows that it changed, as they were: version included, for an undo of what came before."""
         columns = [
             name
@@ -102,16 +108,19 @@ class Undoing:
         ]
         sets = ", ".join(f"{column} = b.{column}" for column in columns)
         return self._count(
-            f"""UPDATE {self._table} t SET {sets}, updated_at = now()
-                FROM import_change c, jsonb_populate_record(NULL::{self._table}, c.before) b
-                WHERE c.import_id = :import_id AND t.id = c.row_id AND t.version = c.version"""
+            f"""WITH restored AS (
+                    UPDATE {self._table} t SET {sets}, updated_at = now()
+                    FROM import_change c, jsonb_populate_record(NULL::{self._table}, c.before) b
+                    WHERE c.import_id = :part AND t.id = c.row_id AND t.version = c.version RETURNING t.id)
+                DELETE FROM import_change USING restored WHERE import_id = :part AND row_id = restored.id""",
+            part=part,
         )
 
     def _changed_since(self) -> tuple[int, list[str]]:
-        """Rows of others that it changed, and someone after it."""
+        """Rows of others that it changed, and someone since, so that they were not restored."""
         return self._keys(
-            "JOIN import_change c ON c.row_id = t.id WHERE c.import_id = :import_id "
-            "AND c.version <> t.version AND t.import_id IS DISTINCT FROM :import_id"
+            "WHERE t.id IN (SELECT row_id FROM import_change WHERE import_id = ANY (:parts)) "
+            "AND t.import_id IS DISTINCT FROM :import_id"
         )
 
     def _still_there(self) -> tuple[int, list[str]]:
@@ -124,5 +133,5 @@ class Undoing:
         first = text(f"SELECT coalesce(t.{key}, t.id::text) {rows} ORDER BY t.id LIMIT {KEPT_SHOWN}")
         return int(count), list(self.session.scalars(first, self.values))
 
-    def _count(self, statement: str) -> int:
-        return int(self.session.execute(text(statement), self.values).rowcount)  # type: ignore[attr-defined]  # a result
+    def _count(self, statement: str, **values: UUID) -> int:
+        return int(self.session.execute(text(statement), self.values | values).rowcount)  # type: ignore[attr-defined]  # a result

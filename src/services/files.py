@@ -62,16 +62,25 @@ class FileService:
                 media_type=detected.media_type,
                 detected=asdict(detected),
                 storage_key=upload.key,
-                expires_at=func.clock_timestamp() + timedelta(days=self.settings.upload_days),
+                expires_at=self._expiry(),
             )
         )
         self.audit.note(actor, "file.uploaded", "file", file.id, size=file.size, sha256=file.sha256)
         return file
 
     def keep_produced(
-        self, upload: Upload, *, owner_id: UUID, name: str, detected: Detected | None = None
+        self,
+        upload: Upload,
+        *,
+        owner_id: UUID,
+        name: str,
+        detected: Detected | None = None,
+        is_for_good: bool = False,
     ) -> File:
-        """Make the row of a file that the service itself made; it counts, but no quota refuses it."""
+        """Make the row of a file that the service itself made; it counts, but no quota refuses it.
+
+        One `is_for_good` that goes with another record, and with nothing else.
+        """
         self.accounts.count_bytes(owner_id, upload.size, NO_LIMIT)
         return self.files.add(
             File(
@@ -84,15 +93,26 @@ class FileService:
                 media_type=detected.media_type if detected else PARQUET,
                 detected=asdict(detected) if detected else {},
                 storage_key=upload.key,
-                expires_at=func.clock_timestamp() + timedelta(days=self.settings.upload_days),
+                expires_at=None if is_for_good else self._expiry(),
             )
         )
 
+    def _expiry(self) -> Any:
+        return func.clock_timestamp() + timedelta(days=self.settings.upload_days)
+
+    def replace(self, former: File) -> None:
+        """What the service made goes when there is a newer one; nobody has to be told."""
+        self._delete(former)
+
     def delete(self, file: File, actor: Actor | None) -> None:
+        """Delete a file for its owner, or because its time is over."""
+        self._delete(file)
+        self.audit.note(actor, "file.deleted" if actor else "file.expired", "file", file.id, name=file.name)
+
+    def _delete(self, file: File) -> None:
         """The row goes first, the bytes after the commit; a crash in between leaves them to the sweep."""
         self.files.delete(file)
         self.accounts.count_bytes(file.owner_id, -file.size, self.settings.quota_bytes)
-        self.audit.note(actor, "file.deleted" if actor else "file.expired", "file", file.id, name=file.name)
         after_commit(self.session, lambda: self.storage.delete(file.storage_key))
 
     def keep_profile(self, file_id: UUID, profile: dict[str, Any]) -> None:

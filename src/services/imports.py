@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import Decimal
-from typing import cast
 from uuid import UUID
 
 import orjson
@@ -117,27 +116,9 @@ class ImportService:
         self._enqueue(imported, by)
         return imported, True
 
-    def correct(self, parent: Import, file: File, look: Look, by: Actor) -> Import:
-        """Load mended rows of an import, mapped as it was, into it."""
-        parent = self.imports.get_own(rows_belong_to(parent), None, is_locked=True)
-        _must_be(parent, ImportState.DONE)
-        dataset = dataset_of(parent.dataset)
-        check_mapping(dataset, parent.mapping, look.headers)
-        mode = cast("Mode", parent.mode)
-        terms = Terms(mapping=parent.mapping, mode=mode, options=parent.options)
-        imported = self.draft(file, dataset, look, terms, by)
-        imported.parent_id = rows_belong_to(parent)
-        imported.fingerprint = f"{imported.fingerprint} of {imported.parent_id}"
-        same = self.imports.find_same(imported.fingerprint, by.account_id)
-        if same is not None:
-            self.session.delete(imported)
-            return same
-        self._enqueue(imported, by)
-        return imported
-
     def change(self, imported: Import, file: File, look: Look, terms: Terms) -> Import:
         """Map a draft anew."""
-        _must_be(imported, *NOT_LOADED)
+        must_be(imported, *NOT_LOADED)
         dataset = dataset_of(imported.dataset)
         mapping = terms.mapping if terms.mapping is not None else imported.mapping
         _check_mode(dataset, terms.mode or imported.mode, mapping)
@@ -156,7 +137,7 @@ class ImportService:
     ) -> tuple[Import, bool]:
         """Validate or commit a draft; or answer the import there is of the same file in the same way."""
         imported = self.imports.get_own(imported.id, None, is_locked=True)
-        _must_be(imported, *NOT_LOADED)
+        must_be(imported, *NOT_LOADED)
         headers = [column["name"] for column in imported.detected["columns"]]
         check_mapping(dataset_of(imported.dataset), imported.mapping, headers)
         if imported.is_bulk:
@@ -171,7 +152,7 @@ class ImportService:
     def undo(self, imported: Import, by: Actor, *, is_dry_run: bool) -> Job:
         """Put the undoing in line; corrections go with their import."""
         imported = self.imports.get_own(imported.id, None, is_locked=True)
-        _must_be(imported, ImportState.DONE)
+        must_be(imported, ImportState.DONE)
         if imported.parent_id:
             raise NotInThisState(
                 f"It is a correction; undo the import it belongs to: /api/v1/imports/{imported.parent_id}"
@@ -186,7 +167,7 @@ class ImportService:
         if imported.job_id != job_id or imported.committed_at:
             raise NotInThisState("Another job has loaded it, or is about to.")
         if imported.parent_id:
-            _must_be(self.imports.get_own(imported.parent_id, None, is_locked=True), ImportState.DONE)
+            must_be(self.imports.get_own(imported.parent_id, None, is_locked=True), ImportState.DONE)
         return imported
 
     def landed(self, imported: Import) -> dict[str, str]:
@@ -200,7 +181,7 @@ class ImportService:
     def to_undo(self, import_id: UUID) -> Import:
         """The import, locked, once more found to be there to undo."""
         imported = self.imports.get_own(import_id, None, is_locked=True)
-        _must_be(imported, ImportState.DONE)
+        must_be(imported, ImportState.DONE)
         return imported
 
     def undone(self, imported: Import) -> None:
@@ -218,6 +199,10 @@ class ImportService:
 
     def _enqueue(self, imported: Import, by: Actor) -> None:
         job = self.jobs.enqueue(KIND, {"import_id": str(imported.id)}, owner_id=imported.owner_id)
+        self.wait_for(job, imported, by)
+
+    def wait_for(self, job: Job, imported: Import, by: Actor) -> None:
+        """This job will load it; nothing is counted yet."""
         imported.job_id, imported.rejects_file_id = job.id, None
         for count in COUNTS:
             setattr(imported, count, 0)
@@ -227,7 +212,8 @@ class ImportService:
         self.audit.note(by, action, "import", imported.id, dataset=imported.dataset, file=imported.file_name)
 
 
-def _must_be(imported: Import, *states: ImportState) -> None:
+def must_be(imported: Import, *states: ImportState) -> None:
+    """Refuse what cannot be done in another state."""
     job = imported.job
     state = state_of(imported.undone_at, imported.committed_at, job.state if job else None)
     if state not in states:

@@ -20,7 +20,13 @@ MOST_NAMES = 1_000_000  # their ids are in the memory of one process
 
 def land_rows(session: Session, imported: Import, staging: Staging, source: Source, names: int) -> Landed:
     """Write all that is staged, which points to so many names; in bulk, while the indexes are set aside."""
-    landing = Landing(session, staging, rows_belong_to(imported), is_upsert=imported.mode == "upsert")
+    landing = Landing(
+        session,
+        staging,
+        rows_belong_to(imported),
+        changed_by=imported.id,
+        is_upsert=imported.mode == "upsert",
+    )
     with _way(session, imported, staging):
         rows = staging.count()
         if source.spool.exists() and rows >= WORTH_A_PROCESS and names <= MOST_NAMES:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,6 +13,7 @@ from src.database import Database
 from src.domain.datasets import DATASETS, Mode
 from src.domain.errors import DomainError, Unavailable
 from src.domain.imports import AmbiguousDates, AmbiguousNumbers, TooManyErrors
+from src.domain.rejects import DUPLICATES
 from src.engine.evidence import Reading
 from src.engine.loading import Loaded, LoadPlan, MappedColumn, load, settle, staging_types
 from src.engine.rejects import write_faults
@@ -22,11 +23,10 @@ from src.repositories import bulk
 from src.repositories.made_names import make_names
 from src.repositories.staging import Staging
 from src.repositories.targets import TARGETS
-from src.services.imports import rows_belong_to
 from src.services.landing import land_rows
 from src.services.sources import Source
 
-DUPLICATES = ("duplicate", "already_there")
+USUAL = Reading()
 
 
 class _GivenUp(Exception):
@@ -99,27 +99,48 @@ class Loading:
 
 def plan_of(imported: Import, source: Source, time_zone: str) -> LoadPlan:
     """How the file is read; what its head leaves open, the whole file decides, or nobody does."""
-    dataset, detected = DATASETS[imported.dataset], Detected.from_json(imported.detected)
+    readings = readings_of(imported)
+    plan = plan_for(imported, Detected.from_json(imported.detected), readings, time_zone)
+    open_questions = [name for name, reading in readings.items() if _is_open(reading, imported.options)]
+    return _settled(plan, open_questions, source) if open_questions else plan
+
+
+def plan_for(
+    imported: Import, detected: Detected, readings: Mapping[str, Reading], time_zone: str
+) -> LoadPlan:
+    """The mapping of the import over these columns, read so."""
+    dataset = DATASETS[imported.dataset]
     headers = [column.name for column in detected.columns]
-    readings = {name: Reading(**reading) for name, reading in imported.report["readings"].items()}
     columns = tuple(
         MappedColumn(
             position=headers.index(header),
             field=dataset.field(name),
-            decimal=readings[name].decimal if name in readings else ".",
-            date_order=readings[name].date_order if name in readings else "ymd",
+            decimal=readings.get(name, USUAL).decimal,
+            date_order=readings.get(name, USUAL).date_order,
         )
         for name, header in imported.mapping.items()
     )
-    plan = LoadPlan(
+    return LoadPlan(
         detected=detected,
         columns=columns,
         rules=tuple(rule for rule in dataset.rules if {rule.field, rule.choice} <= set(imported.mapping)),
         time_zone=dataset.time_zone or time_zone,
         is_encoding_given="encoding" in imported.options,
     )
-    open_questions = [name for name, reading in readings.items() if _is_open(reading, imported.options)]
-    return _settled(plan, open_questions, source) if open_questions else plan
+
+
+def readings_of(imported: Import) -> dict[str, Reading]:
+    """How the import's dates and numbers are written, by field."""
+    return {name: Reading(**reading) for name, reading in imported.report["readings"].items()}
+
+
+def settled_readings(plan: LoadPlan) -> dict[str, dict[str, Any]]:
+    """The same, as the loading has settled it: corrections are read in no other way."""
+    return {
+        column.field.name: asdict(Reading(date_order=column.date_order, decimal=column.decimal))
+        for column in plan.columns
+        if column.field.type in ("date", "datetime", "decimal")
+    }
 
 
 def _is_open(reading: Reading, options: Mapping[str, str]) -> bool:
@@ -228,7 +249,7 @@ class LoadingService:
     def _make_names_ahead(self, imported: Import, staging: Staging) -> None:
         for reference, names in staging.missing_names():
             with self.database.unit_of_work() as ahead:
-                make_names(ahead, reference, names, rows_belong_to(imported))
+                make_names(ahead, reference, names, imported.id)
 
 
 def most_rejects(imported: Import) -> int | None:

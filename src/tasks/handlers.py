@@ -1,7 +1,8 @@
 """Which handler does which kind of job."""
 
-from src.services import backtests, deliveries, etl, housekeeping, imports, profiles, views
+from src.services import backtests, corrections, deliveries, etl, housekeeping, imports, profiles, views
 from src.tasks.backtests import backtest_rule
+from src.tasks.corrections import load_correction
 from src.tasks.deliveries import deliver
 from src.tasks.etl import run_etl
 from src.tasks.housekeeping import keep_house
@@ -15,6 +16,7 @@ HANDLERS: dict[str, Handler] = {
     housekeeping.KIND: keep_house,
     imports.KIND: load_import,
     imports.UNDO: undo_import,
+    corrections.KIND: load_correction,
     views.KIND: refresh_view,
     etl.KIND: run_etl,
     deliveries.KIND: deliver,

@@ -2,26 +2,26 @@
 
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from src.database import savepoint
-from src.domain.files import storage_key
-from src.domain.ids import uuid7
 from src.engine.loading import LoadPlan, collect_rows
 from src.engine.sandbox import Stopped
-from src.engine.values import Detected
-from src.models import File, Import
+from src.models import Import
 from src.repositories.targets import TARGETS
 from src.repositories.undoing import Undoing
 from src.services.files import check_content
-from src.services.loading import Loading, plan_of
+from src.services.loading import Loading, plan_of, settled_readings
 from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
 from src.services.sources import Source
-from src.tasks.running import JobRun, Outcome
+from src.tasks.running import JobRun, Outcome, Postponed
 from src.wiring import Services
+
+LOOK_AGAIN = timedelta(seconds=1)
 
 
 def load_import(run: JobRun) -> Outcome:
@@ -61,12 +61,13 @@ def load_import(run: JobRun) -> Outcome:
 def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: Source) -> Outcome:
     """What others may wait for is locked last: the import's row, then records, and with them the rollups."""
     loading = s.loading.stage(imported, plan, source)
-    rejects = _collected(imported, loading, source)
+    rejects = collected(plan, loading, source)
     row = s.imports.to_finish(imported.id, run.job.id)
     if loading.error is None and s.loading.land(imported, loading, source):
-        rejects = _collected(imported, loading, source)
+        rejects = collected(plan, loading, source)
     if rejects:
-        row.rejects_file_id = _kept(s, run, imported, rejects).id
+        s.rejects.keep(row, rejects)
+    row.report = {**row.report, "readings": settled_readings(plan), **loading.report}
     return _noted(s, row, loading)
 
 
@@ -74,24 +75,24 @@ def _noted(s: Services, row: Import, loading: Loading) -> Outcome:
     """What came of it, in the import's row and for the job."""
     for name, count in asdict(loading.counts).items():
         setattr(row, name, count)
-    row.report = {**row.report, **loading.report}
     result: dict[str, Any] = {"import_id": str(row.id), "import": f"/api/v1/imports/{row.id}"}
     if loading.error is None and not row.is_dry_run:
         result["refreshes"] = s.imports.landed(row)
     return Outcome(result | asdict(loading.counts), error=loading.error)
 
 
-def _collected(imported: Import, loading: Loading, source: Source) -> Path | None:
+def collected(plan: LoadPlan, loading: Loading, source: Source) -> Path | None:
     """The rows that are not loaded, whole, with the reasons."""
     if not loading.counts.refused:
         return None
     target = source.folder / "rejects.parquet"
     collect_rows(
         source.path,
-        Detected.from_json(imported.detected),
+        plan.detected,
         [source.faults, source.found],
         target,
         encoding=loading.loaded.encoding,
+        marks=plan.marks,
         work_dir=source.folder,
         should_stop=source.should_stop,
         limits=source.limits,
@@ -99,25 +100,17 @@ def _collected(imported: Import, loading: Loading, source: Source) -> Path | Non
     return target
 
 
-def _kept(s: Services, run: JobRun, imported: Import, rejects: Path) -> File:
-    """The rejects as a file of the import's owner; a crash leaves the bytes to the sweep."""
-    with run.adapters.storage.create(storage_key(uuid7())) as upload:
-        with rejects.open("rb") as content:
-            while block := content.read(1024 * 1024):
-                upload.write(block)
-        upload.finish()
-    name = f"{Path(imported.file_name).stem}-rejects.parquet"
-    return s.files.keep_produced(upload, owner_id=imported.owner_id, name=name)
-
-
 def undo_import(run: JobRun) -> Outcome:
     """Take the import of the job's arguments back, or see what that would do."""
     import_id, is_dry_run = UUID(run.job.args["import_id"]), run.job.args["is_dry_run"]
 
     def save(s: Services) -> Outcome:
+        if not s.import_rows.try_hold(import_id):
+            raise Postponed(LOOK_AGAIN)
         row = s.imports.to_undo(import_id)
         with savepoint(s.session, is_kept=not is_dry_run):
-            undone = Undoing(s.session, TARGETS[row.dataset], import_id).run()
+            corrections = [one.id for one in s.import_rows.corrections_of(import_id)]
+            undone = Undoing(s.session, TARGETS[row.dataset], import_id, corrections).run()
         if not is_dry_run:
             s.imports.undone(row)
         return Outcome({"import_id": str(import_id), "is_dry_run": is_dry_run, **asdict(undone)})

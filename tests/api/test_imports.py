@@ -188,7 +188,25 @@ class TestRejects:
         correction = finished(clerk, sent(clerk, f"{IMPORTS}/{done['id']}/corrections", data=file))
         assert (correction["inserted"], correction["parent_id"]) == (2, done["id"])
         whole = clerk.get(f"{IMPORTS}/{done['id']}").json or {}
-        assert (whole["inserted"], whole["corrections"]["inserted"]) == (1, 2)
+        assert (whole["inserted"], whole["rejected"], whole["rows_read"]) == (3, 0, 3)
+        assert [(one["id"], one["inserted"]) for one in whole["corrections"]] == [(correction["id"], 2)]
+        assert (clerk.get(f"{IMPORTS}/{done['id']}/rejects").json or {})["data"] == []
+
+    @pytest.mark.parametrize(
+        ("content", "options", "status", "slug"),
+        [
+            ("Código,Nome\nc2,Rui\n", "{}", 400, "not-the-rejects"),
+            ("_line\n3\n", "{", 400, "invalid"),
+            ("_line\n3\n", '{"date_order": "ydm"}', 400, "invalid"),
+        ],
+    )
+    def test_what_is_no_correction_is_said_at_once(
+        self, clerk: Caller, content: str, options: str, status: int, slug: str
+    ) -> None:
+        done = loaded(clerk)
+        body = {"file": (io.BytesIO(content.encode()), "mended.csv"), "options": options}
+        problem = sent(clerk, f"{IMPORTS}/{done['id']}/corrections", status, data=body)
+        assert problem["type"] == f"/problems/{slug}"
 
     def test_as_a_workbook(self, clerk: Caller) -> None:
         done = loaded(clerk)

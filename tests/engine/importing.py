@@ -100,6 +100,7 @@ def collect_here(
         "path": str(path),
         "detected": asdict(detected),
         "encoding": options.get("encoding"),
+        "marks": options.get("marks", {}),
         "faults": [str(file) for file in faults],
         "target": str(folder / "rejects.parquet"),
         "limits": asdict(options.get("limits", LIMITS)),

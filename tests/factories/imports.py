@@ -1,5 +1,6 @@
 """Imports for tests: started as a request starts them, and run as a worker runs them."""
 
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -8,7 +9,10 @@ from sqlalchemy import text
 
 from src.domain.jobs import JobState
 from src.domain.roles import Actor
-from src.engine.rejects import RejectedRow, rejected_rows
+from src.engine.export import csv_lines
+from src.engine.rejects import RejectedRow, rejected_rows, table_columns
+from src.engine.returned import read_as_table
+from src.engine.values import Detected
 from src.models import Import, Job
 from src.services.imports import Terms, dataset_of
 from src.services.looks import Look, look_at
@@ -55,6 +59,29 @@ class Imports:
         """An import that was run."""
         return self.run(self.start(dataset, content, **terms))
 
+    def send_back(self, imported: Import, content: bytes, **options: str) -> Import:
+        """A correction in line."""
+        file = self.files.add(self.owner, content=content)
+        mine = adapters()
+        with mine.storage.local_path(file.storage_key) as path:
+            read = Detected.from_json(file.detected)
+            table = read_as_table(Path(path), read, limits=mine.readers.limits, **self._ways(options))
+        with services() as s:
+            return s.corrections.start(self.read(imported.id), file, table, options, self.owner)
+
+    def correct(self, imported: Import, table: list[list[str]], **options: str) -> Import:
+        """A correction that was run."""
+        return self.run(self.send_back(imported, as_csv(table), **options))
+
+    def table_of_rejects(self, imported: Import) -> list[list[str]]:
+        """What a clerk gets to mend."""
+        headers = [column["name"] for column in imported.detected["columns"]]
+        rows = [row.as_cells(len(headers), has_rest=False) for row in self.rejects(self.read(imported.id))]
+        return [table_columns(headers, has_rest=False), *([str(cell) for cell in row] for row in rows)]
+
+    def _ways(self, options: dict[str, str]) -> dict[str, str]:
+        return {name: value for name, value in options.items() if name in ("encoding", "delimiter", "sheet")}
+
     def undo(self, imported: Import, *, is_dry_run: bool = False) -> dict[str, Any]:
         with services() as s:
             job = s.imports.undo(imported, self.owner, is_dry_run=is_dry_run)
@@ -82,6 +109,10 @@ def counts(imported: Import) -> dict[str, int]:
     """The counts that are not 0."""
     names = ("rows_read", "inserted", "updated", "unchanged", "duplicate", "rejected")
     return {name: getattr(imported, name) for name in names if getattr(imported, name)}
+
+
+def as_csv(table: list[list[str]]) -> bytes:
+    return "".join(csv_lines(table[0], list(table[1:]))).encode()
 
 
 def codes(rows: list[RejectedRow]) -> list[tuple[int, str, str]]:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from src.domain.errors import Invalid
 from src.domain.jobs import JobState
 from src.domain.mapping import MissingColumns
-from src.services.imports import NotInThisState, Terms
+from src.services.imports import NotInThisState
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import services
@@ -382,53 +382,6 @@ class TestSameFile:
             s.jobs.retry(s.job_rows.get(old), imports.owner)
         assert run_job(old, HANDLERS) is JobState.FAILED
         assert len(visits()) == 1
-
-
-class TestCorrections:
-    def test_the_same_corrections_twice_are_one(self, imports: Imports) -> None:
-        first = imports.load("atendimentos", VISITS + "4,c9,,Norte,2021-02-28,\n")
-        file = imports.files.add(
-            imports.owner, content=VISITS.splitlines()[0].encode() + b"\n4,c9,Eva,Sul,2021-02-28,\n"
-        )
-        look = imports.look("atendimentos", file, Terms())
-        ids = set()
-        for _ in range(2):
-            with services() as s:
-                ids.add(
-                    s.imports.correct(s.import_rows.get_own(first.id, None), file, look, imports.owner).id
-                )
-        assert len(ids) == 1
-
-    def test_after_the_undo_of_their_import_they_load_nothing(self, imports: Imports) -> None:
-        first = imports.load("atendimentos", VISITS + "4,c9,,Norte,2021-02-28,\n")
-        file = imports.files.add(
-            imports.owner, content=VISITS.splitlines()[0].encode() + b"\n4,c9,Eva,Sul,2021-02-28,\n"
-        )
-        look = imports.look("atendimentos", file, Terms())
-        with services() as s:
-            late = s.imports.correct(s.import_rows.get_own(first.id, None), file, look, imports.owner)
-        imports.undo(first)
-        assert job_of(imports.run(late)).state == "failed"
-        assert visits() == []
-
-    def test_mended_rows_go_into_the_same_import_and_are_undone_with_it(self, imports: Imports) -> None:
-        first = imports.load("atendimentos", VISITS + "4,c9,,Norte,2021-02-28,\n")
-        file = imports.files.add(
-            imports.owner,
-            content=b"id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento,_line,_column,_code,"
-            b"_message\n4,c9,Eva,Norte,2021-02-28,,5,angel,missing,This value is required.\n",
-        )
-        with services() as s:
-            parent = s.import_rows.get_own(first.id, None)
-        look = imports.look("atendimentos", file, Terms())
-        with services() as s:
-            correction = s.imports.correct(parent, file, look, imports.owner)
-        done = imports.run(correction)
-        assert (counts(done), done.parent_id) == ({"rows_read": 1, "inserted": 1}, first.id)
-        with services() as s:
-            assert s.import_rows.corrections([first.id])[first.id]["inserted"] == 1
-        assert imports.undo(first)["removed"] == 4
-        assert imports.read(done.id).undone_at is not None
 
 
 def test_two_imports_at_once_share_the_names_they_need(imports: Imports, workshop: Workshop) -> None:

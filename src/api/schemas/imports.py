@@ -1,5 +1,6 @@
 """Imports: how a file is loaded into a dataset, and what became of its rows."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -28,6 +29,18 @@ def _is_a_share(value: Decimal) -> None:
         raise ValidationError("Must be between 0 and 1.")
 
 
+def _decoded(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """In a form, nested members are JSON texts."""
+    decoded = dict(data)
+    for name in names:
+        if isinstance(decoded.get(name), str):
+            try:
+                decoded[name] = orjson.loads(decoded[name])
+            except orjson.JSONDecodeError as error:
+                raise ValidationError({name: ["This is not valid JSON."]}) from error
+    return decoded
+
+
 class OptionsSchema(Schema):
     """How the file is written, where the service should not find that out by itself."""
 
@@ -54,15 +67,7 @@ class TermsSchema(Schema):
 
     @pre_load
     def decode(self, data: Any, **_: Any) -> Any:
-        """In a form, nested members are JSON texts."""
-        decoded = dict(data)
-        for name in ("mapping", "options"):
-            if isinstance(decoded.get(name), str):
-                try:
-                    decoded[name] = orjson.loads(decoded[name])
-                except orjson.JSONDecodeError as error:
-                    raise ValidationError({name: ["This is not valid JSON."]}) from error
-        return decoded
+        return _decoded(data, "mapping", "options")
 
 
 class ImportStartSchema(TermsSchema):
@@ -78,6 +83,17 @@ class ImportStartSchema(TermsSchema):
             "else reads or writes it meanwhile."
         },
     )
+
+
+class CorrectionSchema(Schema):
+    """The table of rejects, mended; and how it is written, where a program has changed that."""
+
+    file = Upload()
+    options = fields.Nested(OptionsSchema, load_default=dict)
+
+    @pre_load
+    def decode(self, data: Any, **_: Any) -> Any:
+        return _decoded(data, "options")
 
 
 class ImportFormSchema(ImportStartSchema):
@@ -145,9 +161,13 @@ class ImportSchema(Schema):
 
 
 class OneImportSchema(ImportSchema):
-    """One import, with what its corrections added, and its like if it was there before."""
+    """One import, with its corrections, and its like if it was there before."""
 
-    corrections = fields.Dict(required=True, allow_none=True)
+    corrections = fields.List(
+        fields.Nested(ImportSchema),
+        required=True,
+        metadata={"description": "In their order. The counts above are those of the file after all of them."},
+    )
     duplicate_of = fields.UUID(required=True, allow_none=True)
 
 
@@ -182,6 +202,7 @@ def state(row: Import) -> ImportState:
 
 
 IMPORT = ImportSchema()
+IMPORTS = ImportSchema(many=True)
 ONE_IMPORT = OneImportSchema()
 ImportList = list_schema(ImportSchema)
 RejectList = list_schema(RejectSchema)
