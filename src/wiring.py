@@ -45,6 +45,7 @@ from src.services.backtests import BacktestService
 from src.services.clients import ClientService
 from src.services.corrections import CorrectionService
 from src.services.deliveries import DeliveryService
+from src.services.erasures import ErasureService
 from src.services.etl import EtlService
 from src.services.event_intake import EventIntake
 from src.services.events import EventMemory, EventService
@@ -173,6 +174,10 @@ class Services:
         return CorrectionService(self.session, self.jobs, self.imports)
 
     @cached_property
+    def erasures(self) -> ErasureService:
+        return ErasureService(self.session, self.adapters.storage, self.rejects)
+
+    @cached_property
     def rejects(self) -> RejectsService:
         return RejectsService(self.session, self.adapters.storage, self.files)
 
@@ -186,7 +191,7 @@ class Services:
 
     @cached_property
     def clients(self) -> ClientService:
-        return ClientService(self.session)
+        return ClientService(self.session, self.jobs)
 
     @cached_property
     def client_rows(self) -> ClientRepository:

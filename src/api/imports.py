@@ -132,7 +132,7 @@ def get_rejects(query: dict[str, Any], import_id: UUID) -> Response:
     with services() as s:
         imported = s.import_rows.get_own(import_id, owner_filter())
         file = s.file_rows.find(imported.rejects_file_id) if imported.rejects_file_id else None
-    headers = [column["name"] for column in imported.detected["columns"]]
+        headers = s.import_rows.headers(imported)
     if query["format"] == "json":
         return _page_of_rejects(file, query["page"], query["per_page"])
     has_rest = any("wrong_column_count" in codes for codes in imported.report.get("summary", {}).values())

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
@@ -56,6 +56,20 @@ def write_faults(path: Path, faults: Iterable[tuple[int, str, str, str, str]]) -
     with ParquetWriter(path, schema) as writer:
         while part := list(islice(rest, FAULTS_AT_A_TIME)):
             writer.write_batch(pa.record_batch(list(map(list, zip(*part, strict=True))), schema=schema))
+
+
+def rewrite_rejects(source: Path, target: Path, change: Callable[[RejectedRow], RejectedRow]) -> None:
+    """Write all rejected rows anew, each as `change` answers it."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter, read_schema
+
+    schema, rest = read_schema(source), rejected_rows(source)
+    with ParquetWriter(target, schema, compression="zstd") as writer:
+        while part := list(islice(rest, ROWS_AT_A_TIME)):
+            faults = [
+                asdict(fault) | {"cells": row.cells} for row in map(change, part) for fault in row.faults
+            ]
+            writer.write_batch(pa.RecordBatch.from_pylist(faults, schema))
 
 
 def read_rejects(path: Path, first: int, most: int) -> list[RejectedRow]:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, or_, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -139,7 +139,7 @@ class ClientRepository(Repository[Client]):
         return list(self.session.scalars(FORGET_SAMPLES, values))
 
     def files_about(self, client: Client, more: Sequence[UUID]) -> list[HeldFile]:
-        """The files, and those of rejects, of imports that brought or changed rows of this client."""
+        """The files of imports that brought or changed rows of this client, or have shown some."""
         rows = (
             select(Client.import_id).where(Client.id == client.id),
             select(ImportChange.import_id).where(ImportChange.row_id == client.id),
@@ -150,7 +150,7 @@ class ClientRepository(Repository[Client]):
         brought = Import.id.in_(known) | Import.parent_id.in_(known) | Import.id.in_(more)
         statement = (
             select(File, Import)
-            .join(Import, or_(Import.file_id == File.id, Import.rejects_file_id == File.id))
+            .join(Import, Import.file_id == File.id)
             .where(brought)
             .order_by(File.id, Import.id)
         )

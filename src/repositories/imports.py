@@ -71,6 +71,18 @@ class ImportRepository(Repository[Import]):
         locked = statement.with_for_update(key_share=True, skip_locked=True)
         return self.session.scalar(locked) is not None
 
+    def with_rejects(self, after: UUID | None, limit: int) -> list[UUID]:
+        """The imports that have refused rows, in the order of their ids."""
+        statement = select(Import.id).where(Import.rejects_file_id.is_not(None)).order_by(Import.id)
+        return list(
+            self.session.scalars((statement.where(Import.id > after) if after else statement).limit(limit))
+        )
+
+    def headers(self, imported: Import) -> list[str]:
+        """The columns of its refused rows: a correction's are those of the file that it corrects."""
+        first = imported if imported.parent_id is None else self.get(imported.parent_id)
+        return [column["name"] for column in first.detected["columns"]]
+
     def corrections_of(self, import_id: UUID) -> list[Import]:
         """In the order in which they came."""
         statement = self._with_job().where(Import.parent_id == import_id).order_by(Import.id)

@@ -1,28 +1,34 @@
 """Clients: made, changed, deleted, and, when the law asks for it, erased."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from src.domain.roles import Actor
-from src.models import Client
+from src.domain.traces import Trace
+from src.models import Client, Job
 from src.repositories.clients import PERSONAL, ClientNotFound, ClientRepository, HeldFile
+from src.services import erasures
 from src.services.audit import AuditTrail
+from src.services.jobs import JobService
 
 
 class Erasure(NamedTuple):
-    """What was removed of a client, and the files in which the data still stand."""
+    """What was removed of a client, the files in which the data still stand, and the job for refused rows."""
 
     client: Client
     former_values: int
     samples: int
     files: list[HeldFile]
+    job: Job
 
 
 class ClientService:
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, jobs: JobService) -> None:
+        self.jobs = jobs
         self.clients = ClientRepository(session)
         self.audit = AuditTrail(session)
 
@@ -59,12 +65,14 @@ class ClientService:
             raise ClientNotFound
         shown = self.clients.forget_samples(client)
         former_values = self.clients.forget_former_values(client)
+        trace = asdict(Trace.of(client.external_id, client.email))
+        job = self.jobs.enqueue(erasures.KIND, {"trace": trace}, owner_id=by.account_id)
         for name in PERSONAL:
             setattr(client, name, 0 if name == "account_balance" else None)
         client.deleted_at = client.deleted_at or func.clock_timestamp()
         self._touch(client, None)
         self.audit.note(by, "client.erased", "client", client.external_id)
-        return Erasure(client, former_values, len(shown), self.clients.files_about(client, shown))
+        return Erasure(client, former_values, len(shown), self.clients.files_about(client, shown), job)
 
     def _touch(self, client: Client, email: str | None) -> None:
         client.version += 1

@@ -1,9 +1,20 @@
 """Which handler does which kind of job."""
 
-from src.services import backtests, corrections, deliveries, etl, housekeeping, imports, profiles, views
+from src.services import (
+    backtests,
+    corrections,
+    deliveries,
+    erasures,
+    etl,
+    housekeeping,
+    imports,
+    profiles,
+    views,
+)
 from src.tasks.backtests import backtest_rule
 from src.tasks.corrections import load_correction
 from src.tasks.deliveries import deliver
+from src.tasks.erasures import forget_rejects
 from src.tasks.etl import run_etl
 from src.tasks.housekeeping import keep_house
 from src.tasks.imports import load_import, undo_import
@@ -17,6 +28,7 @@ HANDLERS: dict[str, Handler] = {
     imports.KIND: load_import,
     imports.UNDO: undo_import,
     corrections.KIND: load_correction,
+    erasures.KIND: forget_rejects,
     views.KIND: refresh_view,
     etl.KIND: run_etl,
     deliveries.KIND: deliver,

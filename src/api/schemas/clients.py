@@ -97,7 +97,12 @@ class ErasureSchema(Schema):
     files = fields.List(
         fields.Nested(HeldFileSchema),
         required=True,
-        metadata={"description": "Files, also of rejects, that may still hold the data: delete them."},
+        metadata={"description": "Files that may still hold the data: delete them."},
+    )
+    job_id = fields.UUID(
+        required=True,
+        attribute="job.id",
+        metadata={"description": "The job that empties the rows about the client that imports have refused."},
     )
 
 
