@@ -26,8 +26,9 @@ class TooManyColumns(Invalid):
 class _Lines:
     """Physical lines, whatever ends them, of bounded length, and the line where the present record starts."""
 
-    def __init__(self, text: TextIO, longest: int) -> None:
+    def __init__(self, text: TextIO, longest: int, *, is_strict: bool) -> None:
         self._text = text
+        self._is_strict = is_strict
         self._longest = longest
         self.number = 0
         self.start = 1
@@ -44,7 +45,7 @@ class _Lines:
         self._size += len(line)
         if self._size > self._longest:
             raise GiantLine(_too_long(self.start, self.number, self._longest))
-        if "\0" in line:
+        if self._is_strict and "\0" in line:
             raise BrokenFile(f"Line {self.number} holds a NUL character, which no text has. Export it again.")
         return line
 
@@ -58,9 +59,9 @@ def read_records(
 ) -> Iterator[tuple[int, list[str]]]:
     """Each record with the line it starts on; a blank line is an empty record.
 
-    Not strict, text behind a closing quote and a quote that is never closed are taken as they are.
+    Not strict, text behind a closing quote, a quote that is never closed and NUL are taken as they are.
     """
-    lines = _Lines(text, longest)
+    lines = _Lines(text, longest, is_strict=is_strict)
     reader = csv.reader(lines, delimiter=delimiter or ONE_COLUMN, quotechar=quote or QUOTE, strict=is_strict)
     while True:
         lines.begin()

@@ -1,5 +1,7 @@
 """Imports beside others: what they hold and when, so that nobody waits long and none in a circle."""
 
+from functools import partial
+
 import pytest
 from sqlalchemy import text
 
@@ -40,6 +42,25 @@ def test_while_an_import_waits_for_its_row_others_can_still_write(
             s.session.execute(A_VISIT)
     assert done.result(timeout=30).committed_at is not None
     assert table("SELECT sum(on_time + late + open)::int FROM indicator_angel") == [(4,)]
+
+
+def test_names_are_there_for_others_before_the_imports_that_made_them_end(
+    imports: Imports, workshop: Workshop
+) -> None:
+    """Two imports that need the same new ones, beside a request that is not at its end."""
+    imports.load("atendimentos", FIRST)
+    started = [
+        imports.start("atendimentos", FIRST.replace("\n1,", f"\nx{n},").replace("\n2,", f"\ny{n},Eva "))
+        for n in range(2)
+    ]
+    with workshop.another_database().unit_of_work() as other:
+        other.execute(A_VISIT)
+        done = [workshop.in_thread(partial(imports.run, one)) for one in started]
+        workshop.await_lock_waiters(2)  # at their very end, for the rollups
+        assert ("Eva c2",) in table("SELECT external_id FROM client")
+        assert table("SELECT count(*) FROM atendimento") == [(2,)]
+    assert [counts(one.result(timeout=60)) for one in done] == [{"rows_read": 2, "inserted": 2}] * 2
+    assert table("SELECT count(*) FROM atendimento") == [(7,)]
 
 
 def test_an_undo_leaves_the_names_that_somebody_is_about_to_use(imports: Imports, workshop: Workshop) -> None:

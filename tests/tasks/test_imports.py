@@ -228,6 +228,15 @@ class TestFailure:
         assert min(row[4] for row in visits()) == datetime(2021, 4, 3)
 
 
+def test_a_row_with_a_stray_nul_is_refused_and_the_others_are_loaded(imports: Imports) -> None:
+    done = imports.load("atendimentos", VISITS.replace("Rui", "R\0ui"))
+    assert counts(done) == {"rows_read": 3, "inserted": 2, "rejected": 1}
+    assert codes(imports.rejects(done)) == [(3, "angel", "control_character")]
+    sheet = imports.table_of_rejects(done)
+    sheet[1][2] = "Rui"
+    assert counts(imports.correct(done, sheet)) == {"rows_read": 1, "inserted": 1}
+
+
 class TestWhatIsThereAlready:
     def test_the_record_and_its_import_are_named(self, imports: Imports) -> None:
         first = imports.load("atendimentos", VISITS)
