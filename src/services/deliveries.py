@@ -200,10 +200,11 @@ class DeliveryService:
         row.state, row.due_at = DeliveryState.WAITING, func.clock_timestamp()
 
     def _product_of(self, job: Job) -> UUID | None:
-        """The file that the job made, if it made one and it is there still."""
-        made = (job.result or {}).get("output_file_id")
-        file = self.files.find(UUID(made)) if made else None
-        return file.id if file else None
+        """The file that the job made, if it made one and it is there still; not one that it worked on."""
+        result = job.result or {}
+        named = result.get("output_file_id") or result.get("file_id")
+        file = self.files.find(UUID(named)) if named and named != job.args.get("file_id") else None
+        return file.id if file and file.kind == "produced" else None
 
     def _is_released(self, row: Delivery) -> bool:
         """Give the delivery a job, unless too much waits already: then at another tick."""

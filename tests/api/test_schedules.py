@@ -92,6 +92,15 @@ def test_it_is_changed_where_nobody_else_has_changed_it(operator: Caller) -> Non
     assert operator.delete(path, headers={"If-Match": etag}).status_code == 412
 
 
+def test_who_is_told_can_be_changed_and_left_out_again(operator: Caller) -> None:
+    path = f"{SCHEDULES}/{a_schedule(operator)['id']}"
+    operator.post("/api/v1/deliveries/secret")
+    hook = {"webhook": "https://hooks.example.org/"}
+    told = operator.patch(path, json={"notify": hook}).json["notify"]
+    assert told == {"targets": [{"channel": "webhook", "address": hook["webhook"]}], "on": "always"}
+    assert operator.patch(path, json={"notify": None}).json["notify"] is None
+
+
 def test_the_etag_stays_while_only_time_passes(operator: Caller) -> None:
     made = a_schedule(operator)
     path = f"{SCHEDULES}/{made['id']}"

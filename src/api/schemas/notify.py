@@ -40,7 +40,7 @@ class NotifySchema(TargetsSchema):
 
     @post_load
     def to_wish(self, data: dict[str, Any], **_: Any) -> Wish:
-        return Wish(targets_of(data), On(data["on"]))
+        return Wish(targets_of(data), On(data.get("on", On.ALWAYS)))  # a change may leave it out
 
 
 class AskingSchema(Schema):
