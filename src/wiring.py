@@ -30,6 +30,8 @@ from src.repositories.job_leases import JobLeaseRepository
 from src.repositories.jobs import JobRepository
 from src.repositories.logins import ApiKeyRepository, TokenFamilyRepository
 from src.repositories.processes import ProcessRepository
+from src.repositories.reports import ReportRepository
+from src.repositories.rules import RuleSetRepository, RuleSetVersionRepository
 from src.repositories.schedules import ScheduleRepository, ScheduleRunRepository
 from src.repositories.transactions import TransactionRepository
 from src.repositories.views import ViewRefreshRepository
@@ -62,6 +64,8 @@ from src.services.passwords import PasswordHasher
 from src.services.profiles import ProfileService
 from src.services.reading import Readers
 from src.services.rejects import RejectsService
+from src.services.reports import ReportService
+from src.services.rules import RulesService
 from src.services.schedules import ScheduleService, profiling
 from src.services.stores import StoreService
 from src.services.views import ViewService
@@ -103,6 +107,10 @@ class Services:
     alert_rule_versions = of_session(AlertRuleVersionRepository)
     backtest_rows = of_session(BacktestRepository)
     gaps = of_session(GapService)
+    rules = of_session(RulesService)
+    rules_rows = of_session(RuleSetRepository)
+    rules_versions = of_session(RuleSetVersionRepository)
+    report_rows = of_session(ReportRepository)
     account_rows = of_session(AccountRepository)
     family_rows = of_session(TokenFamilyRepository)
     api_key_rows = of_session(ApiKeyRepository)
@@ -147,6 +155,10 @@ class Services:
     @cached_property
     def webhook_secret_rows(self) -> WebhookSecretRepository:
         return WebhookSecretRepository(self.session)
+
+    @cached_property
+    def reports(self) -> ReportService:
+        return ReportService(self.session, self.jobs)
 
     @cached_property
     def profiles(self) -> ProfileService:

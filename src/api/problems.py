@@ -24,6 +24,7 @@ STATUSES: dict[type[e.DomainError], int] = {
     e.NotFound: 404,
     e.PreconditionFailed: 412,
     e.Conflict: 409,
+    e.Gone: 410,
     e.TooLarge: 413,
     e.UnsupportedMedia: 415,
     e.Unprocessable: 422,

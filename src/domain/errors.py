@@ -58,6 +58,11 @@ class NotFound(DomainError):
     title = "There is no such thing, or it is not yours"
 
 
+class Gone(DomainError):
+    slug = "gone"
+    title = "This was here, and is deleted"
+
+
 class Conflict(DomainError):
     slug = "conflict"
     title = "This clashes with the present state"

@@ -19,7 +19,7 @@ CELL_UNITS = 32_767  # what a spreadsheet takes in one cell, in UTF-16
 
 def harmless(value: Any) -> Any:
     """A text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers."""
-    if isinstance(value, str) and value.startswith(STARTS_FORMULA) and not _is_number(value):
+    if isinstance(value, str) and value.lstrip("'").startswith(STARTS_FORMULA) and not _is_number(value):
         return "'" + value
     return value
 

@@ -41,6 +41,7 @@ def profile_column(
         distinct=distinct,
         min=_shown(least, kind),
         max=_shown(greatest, kind),
+        places=_most_places(connection, kind) if kind and is_number else None,
         mean=_mean(connection, kind, int(count), low, high) if kind and is_number else None,
         top=_top(connection),
         histogram=_histogram(connection, kind, low, high) if kind and low is not None else (),
@@ -80,6 +81,17 @@ def _bounds(kind: Kind | None) -> str:
     number, exact = kind.sql_number("v"), f"decimal(38, {_places(kind)})"
     order = f"({number}, {kind.sql_number('v', exact)}, v)"  # doubles tie beyond 15 digits
     return f"arg_min(v, {order}), arg_max(v, {order}), min({number}), max({number})"
+
+
+def _most_places(connection: "DuckDBPyConnection", kind: Kind) -> int | None:
+    """The most decimals that a number has; None where some are written with exponents."""
+    if kind.type == "integer":
+        return 0
+    mark = kind.decimal or "."
+    places = f"case when strpos(t, '{mark}') > 0 then length(t) - strpos(t, '{mark}') else 0 end"
+    source = f"select trim(v, E'{BLANKS_IN_SQL}') as t from grouped where v is not null"
+    most, has_exponent = _one(connection, f"select max({places}), bool_or(t ilike '%e%') from ({source})")
+    return None if has_exponent or most is None else int(most)
 
 
 def _mean(connection: "DuckDBPyConnection", kind: Kind, count: int, low: float, high: float) -> str:

@@ -129,6 +129,7 @@ class ColumnProfile:
     distinct: int
     min: str | None = None
     max: str | None = None
+    places: int | None = None  # the most decimals of a number; None: not known, or with exponents
     mean: str | None = None
     top: tuple[Count, ...] = ()
     histogram: tuple[Bin, ...] = ()

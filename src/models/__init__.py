@@ -16,6 +16,8 @@ from src.models.imports import Import, ImportChange
 from src.models.indicators import AngelRollup, ClientRollup, MonthRollup, PoloRollup
 from src.models.jobs import Job
 from src.models.processes import Process
+from src.models.reports import Report
+from src.models.rules import RuleSet, RuleSetVersion
 from src.models.schedules import Schedule, ScheduleRun
 from src.models.stores import Store
 from src.models.transactions import Transaction, TransactionKey
@@ -52,6 +54,9 @@ __all__ = [
     "Polo",
     "PoloRollup",
     "Process",
+    "Report",
+    "RuleSet",
+    "RuleSetVersion",
     "Schedule",
     "ScheduleRun",
     "Store",

@@ -76,6 +76,7 @@ class FileService:
         name: str,
         detected: Detected | None = None,
         is_for_good: bool = False,
+        media_type: str = PARQUET,
     ) -> File:
         """Make the row of a file that the service itself made; it counts, but no quota refuses it.
 
@@ -90,7 +91,7 @@ class FileService:
                 name=clean_name(name),
                 size=upload.size,
                 sha256=upload.sha256,
-                media_type=detected.media_type if detected else PARQUET,
+                media_type=detected.media_type if detected else media_type,
                 detected=asdict(detected) if detected else {},
                 storage_key=upload.key,
                 expires_at=None if is_for_good else self._expiry(),

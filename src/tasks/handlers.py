@@ -9,6 +9,7 @@ from src.services import (
     housekeeping,
     imports,
     profiles,
+    reports,
     views,
 )
 from src.tasks.backtests import backtest_rule
@@ -19,6 +20,7 @@ from src.tasks.etl import run_etl
 from src.tasks.housekeeping import keep_house
 from src.tasks.imports import load_import, undo_import
 from src.tasks.profiles import profile_file
+from src.tasks.reports import make_report
 from src.tasks.running import Handler
 from src.tasks.views import refresh_view
 
@@ -33,4 +35,5 @@ HANDLERS: dict[str, Handler] = {
     etl.KIND: run_etl,
     deliveries.KIND: deliver,
     backtests.KIND: backtest_rule,
+    reports.KIND: make_report,
 }

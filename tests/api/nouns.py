@@ -40,6 +40,21 @@ def an_import(caller: Caller) -> dict[str, Any]:
     return dict(answer.json or {})
 
 
+def a_rules(caller: Caller) -> dict[str, Any]:
+    """Rules with one output."""
+    answer = caller.post("/api/v1/rules", json=[{"output": "who", "formula": "upper(name)"}])
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json or {})
+
+
+def a_report(caller: Caller) -> dict[str, Any]:
+    """A report whose job waits."""
+    body = {"input_file_id": a_file(caller)["id"], "rules": [{"output": "who", "formula": "name"}]}
+    answer = caller.post("/api/v1/reports", json=body)
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json or {})
+
+
 def a_delivery(owner: Caller) -> UUID:
     """Something in the outbox, waiting."""
     with services() as s:

@@ -17,6 +17,8 @@ from tests.api.nouns import (
     a_delivery,
     a_file,
     a_job,
+    a_report,
+    a_rules,
     a_schedule,
     an_alert_subscription,
     an_api_key,
@@ -32,6 +34,8 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "job_id": a_job,
     "schedule_id": lambda caller: a_schedule(caller)["id"],
     "subscription_id": lambda caller: an_alert_subscription(caller)["id"],
+    "report_id": lambda caller: a_report(caller)["id"],
+    "rules_id": lambda caller: a_rules(caller)["id"],
     "key_id": lambda caller: an_api_key(caller)["id"],
 }
 # What belongs to nobody, and is there for everyone whose role is high enough.
@@ -45,6 +49,9 @@ ADDRESSED = frozenset(
         "no-file",
         "delivery-not-resendable",
         "no-input-file",
+        "report-not-ready",
+        "bad-rules",
+        "rules-version-not-found",
     )
 )
 # What only administrators can address: the role protects it.

@@ -56,6 +56,10 @@ ROWS = {
     f"'clients', 'a.csv', 'f', '{{}}', '{{}}', '{{}}', 'insert', 'skip_rows', false, 0, 0, 0, 0, 0, 0, '{{}}')",
     "import_change": f"(import_id, row_id, version, before) VALUES ({ID}, 1, 2, '{{}}')",
     "store": f"(is_ours, id, is_marked) VALUES (true, {ID}, true)",
+    "rule_set": f"(id, owner_id, name, version) VALUES ({ID}, {ID}, 'r', 1)",
+    "rule_set_version": f"(rules_id, version, document) VALUES ({ID}, 1, '[]')",
+    "report": f"(id, owner_id, name, document, parameters, format, manifest) "
+    f"VALUES ({ID}, {ID}, 'r', '[]', '{{}}', 'csv', '{{}}')",
     "view_refresh": f"(id, view) VALUES ({ID}, 'transaction_statistics')",
     "alert_rule": f"(id, code, name, state, version) VALUES ({ID}, 1, 'r', 'disabled', 1)",
     "alert_rule_version": f"(rule_id, version, kind, asked_on, parameters) "

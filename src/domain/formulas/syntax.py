@@ -49,7 +49,7 @@ def _parsed(source: str, offset: int) -> ast.expr:
         try:
             return ast.parse(source, mode="eval").body
         except SyntaxError as error:
-            position = offset + min(max(1, error.offset or 1), len(source))
+            position = offset + min(error.offset or len(source), len(source))
             raise BadFormula(
                 f"At character {position}: this can't be read as a formula ({error.msg}).", position=position
             ) from error

@@ -11,7 +11,8 @@ FALSE_WORDS = ("false", "no", "não", "nao", "falso")
 EXACT = dt.Decimal(38, 18)
 DATE_PARTS = "^([0-9]+)[./-]([0-9]+)[./-]([0-9]+)"
 TO_ISO = {"dmy": r"\3-\2-\1", "mdy": r"\3-\1-\2"}
-STARTS_FORMULA = r"^[=+\-@\t\r]"
+# A text with an apostrophe before such a sign gets another one, so that each can be taken off again.
+STARTS_FORMULA = r"^'*[=+\-@\t\r]"
 NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 
 

@@ -1,0 +1,216 @@
+"""A report in the form that someone wants: from its CSV, row by row, and always to the same bytes."""
+
+import csv
+import html
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from src.engine.export import xlsx_file
+
+ESCAPED = re.compile(r"^'(?='*[=+\-@\t\r])")
+MOST_DIGITS = 15  # of a number in a workbook
+ROWS_PER_BATCH = 50_000
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A report as it is stored: a CSV with a header, and what its columns hold."""
+
+    path: Path
+    title: str
+    columns: Sequence[Mapping[str, str]]
+
+    @property
+    def names(self) -> list[str]:
+        return [column["name"] for column in self.columns]
+
+    @property
+    def are_numbers(self) -> list[bool]:
+        return [column["type"] == "decimal" for column in self.columns]
+
+    def rows(self) -> Iterator[list[str]]:
+        """The cells as they were before a spreadsheet had to be kept from running them."""
+        with self.path.open(encoding="utf-8", newline="") as lines:
+            reader = csv.reader(lines)
+            next(reader, None)
+            for row in reader:
+                yield [
+                    cell if is_number else ESCAPED.sub("", cell)
+                    for cell, is_number in zip(row, self.are_numbers, strict=True)
+                ]
+
+    def totals(self) -> list[Decimal | None]:
+        """The sums of the columns that hold numbers."""
+        sums: list[Decimal | None] = [Decimal(0) if is_number else None for is_number in self.are_numbers]
+        for row in self.rows():
+            for place, total in enumerate(sums):
+                if total is not None:
+                    sums[place] = total + (_decimal(row[place]) or 0)
+        return sums
+
+
+def as_json(sheet: Sheet) -> Iterator[bytes]:
+    """A list with an object for each row."""
+    start = b"[\n"
+    for line in as_jsonl(sheet):
+        yield start + line.rstrip(b"\n")
+        start = b",\n"
+    yield b"[]\n" if start == b"[\n" else b"\n]\n"
+
+
+def as_jsonl(sheet: Sheet) -> Iterator[bytes]:
+    """An object for each row: numbers are numbers, with all their digits."""
+    names = [json.dumps(name, ensure_ascii=False) for name in sheet.names]
+    kinds = [column["type"] for column in sheet.columns]
+    for row in sheet.rows():
+        members = (f"{name}:{_json(cell, kind)}" for name, cell, kind in zip(names, row, kinds, strict=True))
+        yield ("{" + ",".join(members) + "}\n").encode()
+
+
+def as_xlsx(sheet: Sheet) -> Iterator[bytes]:
+    rows = (
+        [
+            _for_workbook(cell) if is_number else cell
+            for cell, is_number in zip(row, sheet.are_numbers, strict=True)
+        ]
+        for row in sheet.rows()
+    )
+    return xlsx_file(sheet.names, rows)
+
+
+def as_csv(sheet: Sheet) -> Iterator[bytes]:
+    with sheet.path.open("rb") as content:
+        while block := content.read(1 << 20):
+            yield block
+
+
+def as_parquet(sheet: Sheet) -> Iterator[bytes]:
+    """Numbers as doubles, days as days; texts as they are."""
+    import tempfile
+
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetWriter
+
+    kinds = {
+        "decimal": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "datetime": pa.timestamp("us"),
+    }
+    schema = pa.schema([(column["name"], kinds.get(column["type"], pa.string())) for column in sheet.columns])
+    with tempfile.TemporaryFile() as file:
+        with ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in _batches(sheet.rows()):
+                columns = [
+                    _arrow(list(cells), field.type)
+                    for cells, field in zip(zip(*batch, strict=True), schema, strict=True)
+                ]
+                writer.write_batch(pa.record_batch(columns, schema=schema))
+        file.seek(0)
+        while block := file.read(1 << 20):
+            yield block
+
+
+def as_html(sheet: Sheet) -> Iterator[bytes]:
+    """A page that stands for itself, and prints well: the header on every sheet, totals at the end."""
+    title = html.escape(sheet.title)
+    heads = "".join(f"<th>{html.escape(name)}</th>" for name in sheet.names)
+    yield PAGE.replace("{title}", title).replace("{heads}", heads).encode()
+    count = 0
+    marks = [' class="n"' if is_number else "" for is_number in sheet.are_numbers]
+    for row in sheet.rows():
+        count += 1
+        cells = "".join(f"<td{mark}>{html.escape(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
+        yield f"<tr>{cells}</tr>\n".encode()
+    totals = "".join(
+        f"<td{mark}>{_shown(total)}</td>" for mark, total in zip(marks, sheet.totals(), strict=True)
+    )
+    yield f"</tbody><tfoot><tr>{totals}</tr></tfoot></table><p>{count:,} rows</p></body></html>\n".encode()
+
+
+def as_pdf(sheet: Sheet) -> Iterator[bytes]:
+    from src.engine.reports.pdf import pdf_of
+
+    yield pdf_of(sheet)
+
+
+def _json(cell: str, kind: str) -> str:
+    if kind == "text":
+        return json.dumps(cell, ensure_ascii=False)
+    if cell == "":
+        return "null"
+    if kind == "decimal":
+        return format(Decimal(cell), "f") if _decimal(cell) is not None else json.dumps(cell)
+    return cell if kind == "boolean" and cell in ("true", "false") else json.dumps(cell, ensure_ascii=False)
+
+
+def _decimal(cell: str) -> Decimal | None:
+    try:
+        value = Decimal(cell)
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
+
+
+def _for_workbook(cell: str) -> str | int | float | None:
+    value = _decimal(cell)
+    if value is None or sum(map(str.isdigit, cell)) > MOST_DIGITS:
+        return cell or None
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _shown(total: Decimal | None) -> str:
+    return "" if total is None else format(total.normalize() + 0, "f")
+
+
+def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
+    batch: list[list[str]] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == ROWS_PER_BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _arrow(cells: list[str], kind: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pa.array(cells, pa.string())
+    if kind == pa.string():
+        return column
+    return pc.if_else(pc.equal(column, ""), None, column).cast(kind)
+
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title><style>
+body{font:14px/1.4 system-ui,sans-serif;margin:2rem;color:#1a1a1a}
+h1{font-size:1.4rem}
+table{border-collapse:collapse;width:100%}
+th,td{padding:.3rem .6rem;border-bottom:1px solid #ddd;text-align:left;vertical-align:top}
+td{overflow-wrap:anywhere}
+th{background:#f3f4f6}
+.n{text-align:right;font-variant-numeric:tabular-nums}
+tfoot td{font-weight:600;border-top:2px solid #555}
+@page{margin:15mm;@bottom-right{content:counter(page) " / " counter(pages)}}
+@media print{body{margin:0}tfoot{display:table-row-group}tr{break-inside:avoid}}
+thead{display:table-header-group}
+</style></head><body><h1>{title}</h1><table><thead><tr>{heads}</tr></thead><tbody>
+"""
+Writer = Callable[[Sheet], Iterator[bytes]]
+WRITERS: Mapping[str, tuple[Writer, str]] = {
+    "csv": (as_csv, "text/csv; charset=utf-8"),
+    "xlsx": (as_xlsx, "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"),
+    "json": (as_json, "application/json"),
+    "jsonl": (as_jsonl, "application/x-ndjson"),
+    "parquet": (as_parquet, "application/vnd.apache.parquet"),
+    "html": (as_html, "text/html; charset=utf-8"),
+    "pdf": (as_pdf, "application/pdf"),
+}

@@ -1,0 +1,116 @@
+"""Lookups: rows of the reference beside those of the input, and what was not found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import ibis
+import ibis.expr.types as ir
+
+from src.domain.rules import Lookup
+from src.engine.queries.rows import ROW, QueryColumn, Rows
+from src.engine.reports.cells import Cell
+from src.engine.reports.values import Table
+from src.engine.values import Column
+
+MOST_SHOWN = 1_000
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The input's rows with what was found beside them, and the cells by the names that formulas use."""
+
+    rows: Rows
+    cells: dict[str, Cell]
+
+
+def resolved(lookups: Sequence[Lookup] | None, table: Table, reference: Table | None) -> list[Lookup]:
+    """The lookups with what each takes. The short form has one for each column that both files share."""
+    if reference is None:
+        return []
+    names, others = [column.name for column in table.columns], [column.name for column in reference.columns]
+    shared = [name for name in others if name in names]
+    found = [Lookup(on=(name,)) for name in shared] if lookups is None else list(lookups)
+    free = tuple(name for name in others if name not in shared)
+    return [lookup if lookup.take is not None else replace(lookup, take=free) for lookup in found]
+
+
+def beside(
+    rows: Rows,
+    cells: Mapping[str, Cell],
+    reference: Rows,
+    others: Mapping[str, Cell],
+    lookups: Sequence[Lookup],
+) -> Beside:
+    """Join after join; what a later lookup finds lies over what an earlier one found."""
+    found = dict(cells)
+    for place, lookup in enumerate(lookups):
+        other = with_keys(replace(reference, source=f"lookup{place}"), lookup)
+        taken = {name: f"{name}@{place}" for name in lookup.take or ()}
+        pairs = [(rows.identity(name), other.identity(name)) for name in lookup.on]
+        rows = rows.joined(other, pairs, taken, is_inner=lookup.missing == "drop", is_unique=True)
+        for name, here in taken.items():
+            under = found[name].key if name in found else None
+            rows, key = _overlaid(rows, rows.column(here).key, place, under, lookup.defaults.get(name))
+            is_proven = others[name].is_proven and name not in lookup.defaults
+            found[name] = replace(others[name], key=key, is_proven=is_proven)
+    return Beside(rows, found)
+
+
+def _overlaid(rows: Rows, key: str, place: int, under: str | None, default: str | None) -> tuple[Rows, str]:
+    """What this lookup found, else its default, else what an earlier one found."""
+    if under is None and default is None:
+        return rows, key
+    (new,) = rows.new_keys(1)
+    rest = ibis.literal(default) if default is not None else rows.table[str(under)]
+    is_found = rows.table[f"lookup{place}_{ROW}"].notnull()
+    return replace(rows, table=rows.table.mutate(**{new: is_found.ifelse(rows.table[key], rest)})), new
+
+
+def with_keys(reference: Rows, lookup: Lookup) -> Rows:
+    """The rows of the reference that can be found: a key that is empty finds nothing."""
+    for name in lookup.on:
+        reference = reference.where(reference.identity(name) != "")
+    return reference
+
+
+def duplicates(reference: Rows, lookup: Lookup) -> Rows:
+    """Keys that are in the reference more than once, and in how many rows."""
+    searched = with_keys(reference, lookup)
+    keys = {f"k{place}": searched.identity(name) for place, name in enumerate(lookup.on)}
+    table = searched.table.mutate(**keys)
+    grouped = table.group_by(list(keys)).aggregate(n=table.count(), row=table[ROW].min())
+    return listed(
+        grouped.filter(grouped["n"] > 1),
+        reference.source,
+        {**dict(zip(keys, lookup.on, strict=True)), "n": "rows"},
+        10,
+    )
+
+
+def unmatched(rows: Rows, reference: Rows, lookup: Lookup) -> Rows:
+    """Keys of the input that the reference does not have, with the number of rows; and both totals."""
+    searched = with_keys(reference, lookup)
+    known = searched.table.select(key=_key(searched, lookup))
+    left = rows.table.mutate(key=_key(rows, lookup))
+    left = left.filter(~left["key"].isin(known["key"]))
+    grouped = left.group_by("key").aggregate(n=left.count(), row=left[ROW].min())
+    totals = grouped.mutate(keys=grouped.count().over(), total=grouped["n"].sum().over())
+    names = {"key": ", ".join(lookup.on), "n": "rows", "keys": "keys", "total": "total"}
+    return listed(totals, rows.source, names, MOST_SHOWN)
+
+
+def listed(table: ir.Table, source: str, names: Mapping[str, str], most: int) -> Rows:
+    """The first rows of a table that was made on the way; `names`: its columns, and what they are called."""
+    columns = tuple(QueryColumn(key, Column(name=name)) for key, name in names.items())
+    return Rows(table=table, columns=columns, source=source, is_streamed=False).first(most)
+
+
+def _key(rows: Rows, lookup: Lookup) -> ir.StringValue:
+    """One text for the columns of a key; a mark between them that no cell holds unescaped."""
+    if len(lookup.on) == 1:
+        return rows.identity(lookup.on[0])
+    parts = [rows.identity(name).replace("|", "||") for name in lookup.on]
+    result = parts[0]
+    for part in parts[1:]:
+        result = result + " | " + part
+    return result

@@ -1,0 +1,140 @@
+"""Making a report: keys checked, rows written, and what was not found or not computed told beside them."""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from src.domain.formulas import Type
+from src.domain.rules import Lookup
+from src.engine.queries.rows import Rows
+from src.engine.queries.running import Query, Ran
+from src.engine.queries.statements import OutputFormat
+from src.engine.reports.lookups import duplicates, unmatched
+from src.engine.reports.planning import Plan
+from src.engine.reports.values import DuplicateKey, Made, Table, UnmatchedKeys
+
+Run = Callable[[Query, Path], Ran]
+NAMED = 5  # keys in an error
+TYPE_NAMES: Mapping[str, str] = {"number": "decimal", "double": "decimal", "nothing": "text"}
+
+
+@dataclass(frozen=True)
+class Making:
+    """One report: its plan, its files, a folder for what comes of it, and a way to run queries."""
+
+    plan: Plan
+    table: Table
+    reference: Table | None
+    folder: Path
+    run: Run
+
+    def make(self) -> Made:
+        """The report as CSV. What was not found is counted while its rows are written."""
+        self.check_keys()
+        report = self.folder / "report.csv"
+        with ThreadPoolExecutor(2) as pool:
+            written = pool.submit(self.ask, self.plan.rows, report, "csv")
+            missed = pool.submit(self.missed)
+            ran, misses = written.result(), missed.result()
+        self.refuse_misses(misses)
+        figures: dict[str, Any] = {
+            "rows_in": ran.rows_in["input"],
+            "rows_out": ran.rows_out,
+            "unmatched": [{name: miss[name] for name in ("lookup", "keys", "rows")} for miss in misses],
+            "uncomputable": 0,
+        }
+        uncomputable = None
+        if self.plan.failing is not None:
+            figures["uncomputable"], uncomputable = self.uncomputable(self.plan.failing)
+        columns = [{"name": name, "type": type_name(type_)} for name, type_ in self.plan.outputs]
+        return Made(report, figures, self.sample(misses), uncomputable, columns)
+
+    def ask(self, rows: Rows, target: Path, form: OutputFormat) -> Ran:
+        files = {"input": self.table.file}
+        if self.reference is not None and self.plan.lookups:
+            files["reference"] = self.reference.file
+        names = {rows.source} if rows.source == "reference" else set(files)
+        return self.run(Query(rows, {name: files[name] for name in sorted(names)}, form), target)
+
+    def found(self, rows: Rows, name: str) -> list[dict[str, Any]]:
+        """The answer to a small question."""
+        target = self.folder / f"{name}.jsonl"
+        self.ask(rows, target, "jsonl")
+        with target.open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
+
+    def check_keys(self) -> None:
+        """A key that is in the reference twice would double rows in silence."""
+        for place, lookup in enumerate(self.plan.lookups):
+            assert self.plan.reference is not None  # noqa: S101  there are no lookups without one
+            twice = self.found(duplicates(self.plan.reference, lookup), f"twice{place}")
+            if twice:
+                keys = "; ".join(f"«{_key(lookup, one)}» in {one['rows']} rows" for one in twice[:NAMED])
+                raise DuplicateKey(
+                    f"Of {', '.join(lookup.on)}, the reference has {keys}. Each key may be there once.",
+                    columns=list(lookup.on),
+                )
+
+    def missed(self) -> list[dict[str, Any]]:
+        misses = []
+        for place, lookup in enumerate(self.plan.lookups):
+            assert self.plan.reference is not None  # noqa: S101  there are no lookups without one
+            rows = self.found(unmatched(self.plan.input, self.plan.reference, lookup), f"missed{place}")
+            name = ", ".join(lookup.on)
+            first = rows[0] if rows else {"keys": 0, "total": 0}
+            misses.append(
+                {
+                    "lookup": name,
+                    "keys": int(first["keys"]),
+                    "rows": int(first["total"]),
+                    "sample": [(row[name], int(row["rows"])) for row in rows],
+                    "fails": lookup.missing == "fail",
+                }
+            )
+        return misses
+
+    def refuse_misses(self, misses: list[dict[str, Any]]) -> None:
+        for miss in misses:
+            if miss["fails"] and miss["keys"]:
+                keys = ", ".join(f"«{key}»" for key, _ in miss["sample"][:NAMED])
+                raise UnmatchedKeys(
+                    f"Of {miss['lookup']}, the reference lacks {miss['keys']:,} keys: {keys}."
+                )
+
+    def sample(self, misses: list[dict[str, Any]]) -> Path | None:
+        """Up to a thousand keys of each lookup that were not found, in the order of the input."""
+        if not any(miss["keys"] for miss in misses):
+            return None
+        target = self.folder / "unmatched.csv"
+        with target.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(["lookup", "key", "rows"])
+            for miss in misses:
+                writer.writerows([miss["lookup"], key, rows] for key, rows in miss["sample"])
+        return target
+
+    def uncomputable(self, failing: Rows) -> tuple[int, Path | None]:
+        """How many cells have no value, and which, with the reasons."""
+        found = self.found(failing, "uncomputable")
+        if not found:
+            return 0, None
+        target = self.folder / "uncomputable.csv"
+        names = [name for name in found[0] if name not in ("row", "total of cells")]
+        with target.open("w", encoding="utf-8", newline="") as out:
+            writer = csv.writer(out, lineterminator="\n")
+            writer.writerow(["row", "output", "reason"])
+            for row in found:
+                writer.writerows([row["row"], name, row[name]] for name in names if row[name])
+        return int(found[0]["total of cells"]), target
+
+
+def type_name(type_: Type) -> str:
+    return TYPE_NAMES.get(type_.kind, type_.kind)
+
+
+def _key(lookup: Lookup, row: Mapping[str, Any]) -> str:
+    return ", ".join(str(row[name]) for name in lookup.on)
