@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 PEERS = Path(os.environ.get("PEERS", "/nonexistent"))
 OWN_TABLE = "into a table of its own without indexes"
@@ -56,11 +57,23 @@ def peers(
         yield "pgloader", partial(_run, pgloader, "--quiet", script)
     if python.exists():
         yield "pandas + COPY", partial(_run, python, "-c", PANDAS, path, url, table, columns)
-        yield f"dlt, {OWN_TABLE}", partial(_run, python, "-c", DLT, path, url, columns)
+        socket = quote(url.partition("host=")[2].partition("&")[0], safe="")
+        complete = (
+            f"postgresql://indicators:none@{socket}:5432/indicators"  # it insists on a host and a password
+        )
+        yield f"dlt, {OWN_TABLE}", partial(_run, python, "-c", DLT, path, complete, columns)
     if csvsql.exists():
         named = folder / "named.csv"
         named.write_text(columns.replace(" ", "") + "\n" + path.read_text())
-        given = ("--db", url, "--insert", "--overwrite", "--tables", "csvsql_rows", "--no-inference")
+        given = (
+            "--db",
+            url.replace("postgresql:", "postgresql+psycopg2:"),
+            "--insert",
+            "--overwrite",
+            "--tables",
+            "csvsql_rows",
+            "--no-inference",
+        )
         yield f"csvsql, {OWN_TABLE}", partial(_run, csvsql, *given, named)
 
 

@@ -18,13 +18,12 @@ SECONDS = 60.0
 
 
 class TunedPostgres(Postgres):
-    """As the compose file starts it: the later option counts."""
+    """As the compose file starts it, but for a compression that the wheel lacks: the later option counts."""
 
     def argv(self) -> list[str]:
-        options = (
-            f"-c{name}={default or value}" for name, default, value in OPTION.findall(COMPOSE.read_text())
-        )
-        return [*super().argv(), *options]
+        found = {name: default or value for name, default, value in OPTION.findall(COMPOSE.read_text())}
+        found["wal_compression"] = "pglz"
+        return [*super().argv(), *(f"-c{name}={value}" for name, value in found.items())]
 
 
 @contextmanager
