@@ -35,7 +35,7 @@ from src.repositories.rules import RuleSetRepository, RuleSetVersionRepository
 from src.repositories.schedules import ScheduleRepository, ScheduleRunRepository
 from src.repositories.transactions import TransactionRepository
 from src.repositories.views import ViewRefreshRepository
-from src.services import profiles
+from src.services import profiles, reports
 from src.services.accounts import AccountService
 from src.services.alert_rules import AlertRuleService
 from src.services.alert_subscriptions import AlertSubscriptionService
@@ -66,6 +66,7 @@ from src.services.reading import Readers
 from src.services.rejects import RejectsService
 from src.services.reports import ReportService
 from src.services.rules import RulesService
+from src.services.scheduled_reports import ScheduledReports
 from src.services.schedules import ScheduleService, profiling
 from src.services.stores import StoreService
 from src.services.views import ViewService
@@ -166,7 +167,8 @@ class Services:
 
     @cached_property
     def schedules(self) -> ScheduleService:
-        works = {profiles.KIND: profiling(self.profiles)}
+        made = ScheduledReports(self.session, self.reports, self.files)
+        works = {reports.KIND: made.as_work(), profiles.KIND: profiling(self.profiles)}
         return ScheduleService(self.session, self.deliveries, works)
 
     @cached_property

@@ -1,5 +1,6 @@
 """What a request asks for with `notify`, and the job that its answer is about."""
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +18,13 @@ JOBS = "/api/v1/jobs/"
 
 def wish_of_request() -> Wish | None:
     """From a JSON body or, as JSON, from a part of a form."""
-    given = _given() if g.get("starts_job") else None
+    given = wish_as_given() if g.get("starts_job") else None
     if given is None:
         return None
     try:
         wish: Wish = NOTIFY_SCHEMA.load(given)
     except ValidationError as error:
-        raise Invalid("`notify` is not valid.", errors=list(_faults(error.messages, f"/{NOTIFY}"))) from error
+        raise Invalid("`notify` is not valid.", errors=list(faults(error.messages, f"/{NOTIFY}"))) from error
     return wish
 
 
@@ -35,7 +36,8 @@ def job_named_by(answer: Answer) -> UUID | None:
     return UUID(str(named)) if named else None
 
 
-def _given() -> Any:
+def wish_as_given() -> Any:
+    """`notify` as it stands in the request; None when it is not there."""
     if request.is_json:
         body = request.get_json()
         return body.get(NOTIFY) if isinstance(body, dict) else None
@@ -49,9 +51,10 @@ def _given() -> Any:
         ) from error
 
 
-def _faults(messages: Any, pointer: str) -> Any:
+def faults(messages: Any, pointer: str) -> Iterator[FieldError]:
+    """What marshmallow says, each with its pointer."""
     if isinstance(messages, dict):
         for name, inner in messages.items():
-            yield from _faults(inner, pointer if name == "_schema" else f"{pointer}/{name}")
+            yield from faults(inner, pointer if name == "_schema" else f"{pointer}/{name}")
     else:
         yield from (FieldError(pointer, "invalid", str(message)) for message in messages)

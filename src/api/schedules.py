@@ -10,6 +10,7 @@ from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.conditional import check_if_match, with_etag
 from src.api.idempotency import once, respond
 from src.api.lists import listing
+from src.api.scheduling import asked_schedule
 from src.api.schemas.schedules import (
     RUN,
     SCHEDULE,
@@ -18,6 +19,7 @@ from src.api.schemas.schedules import (
     RunQuery,
     RunSchema,
     ScheduleChangeSchema,
+    ScheduleFormSchema,
     ScheduleList,
     ScheduleQuery,
     ScheduleStartSchema,
@@ -32,6 +34,13 @@ blp = Blueprint(
     description="Reports that are made by the clock.",
     for_keys=True,
 )
+JSON_OR_FORM = {
+    "content": {
+        "application/json": {"schema": ScheduleStartSchema},
+        "multipart/form-data": {"schema": ScheduleFormSchema},
+    },
+    "required": True,
+}
 
 
 @blp.get("", needs=VIEWER)
@@ -44,17 +53,21 @@ def list_schedules(query: dict[str, Any]) -> Response:
 
 
 @blp.post("", needs=OPERATOR, takes_key=True)
-@blp.arguments(ScheduleStartSchema)
+@blp.doc(requestBody=JSON_OR_FORM)
 @blp.response(201, OneScheduleSchema)
-def create_schedule(members: dict[str, Any]) -> Response:
-    """Make a schedule; answers its next five due times."""
-    with services() as s:
+def create_schedule() -> Response:
+    """Make a schedule, of what is there or of files that come along; answers its next five due times."""
+    with asked_schedule() as asked:
+        with services() as s:
 
-        def make() -> Answer:
-            schedule = s.schedules.create(actor(), **members)
-            return Answer(201, described(s, schedule), {"Location": f"{blp.url_prefix}/{schedule.id}"})
+            def make() -> Answer:
+                schedule = s.schedules.create(actor(), **asked.to_make(s))
+                return Answer(201, described(s, schedule), {"Location": f"{blp.url_prefix}/{schedule.id}"})
 
-        return respond(once(s, body_fingerprint(), make))
+            answer = once(s, asked.fingerprint, make)
+        if answer.is_replay:
+            asked.discard()
+    return respond(answer)
 
 
 @blp.get("/<uuid:schedule_id>", needs=VIEWER)

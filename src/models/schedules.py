@@ -29,6 +29,7 @@ class Schedule(Base):
     timezone: Mapped[str]
     kind: Mapped[str]
     work: Mapped[dict[str, Any]]
+    rules_id: Mapped[UUID | None] = mapped_column(ForeignKey("rule_set.id"), index=True)
     input_file_id: Mapped[UUID | None] = mapped_column(ForeignKey("file.id", ondelete="SET NULL"), index=True)
     input_pattern: Mapped[str | None]
     misfire: Mapped[str]

@@ -245,6 +245,7 @@ class ScheduleService:
 
     def _check(self, schedule: Schedule, by: Actor) -> None:
         self.works[schedule.kind].check(schedule.work, by)
+        schedule.rules_id = UUID(schedule.work["rules_id"]) if schedule.work.get("rules_id") else None
         if schedule.input_pattern is not None:
             like_of(schedule.input_pattern)
         elif schedule.input_file_id is not None:

@@ -57,9 +57,8 @@ def make_report(run: JobRun) -> Outcome:
             setattr(row, name, file.id)
         row.file_id = row.file_id or row.table_file_id
         row.manifest = manifest
-        return Outcome(
-            {"report_id": str(report_id), "report": f"/api/v1/reports/{report_id}", **made.figures}
-        )
+        links = {"report": f"/api/v1/reports/{report_id}", "output_file_id": str(row.file_id)}
+        return Outcome({"report_id": str(report_id), **links, **made.figures})
 
     return Outcome(save=save)
 

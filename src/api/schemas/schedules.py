@@ -2,20 +2,23 @@
 
 from typing import Any
 
+from flask_smorest.fields import Upload
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
 from src.api.schemas.jobs import JobErrorSchema
 from src.api.schemas.notify import NotifySchema
+from src.api.schemas.reports import FORMAT, ReportStartSchema
 from src.domain.deliveries import Wish
+from src.domain.documents import read_document
 from src.domain.jobs import JobState
 from src.domain.schedules import Misfire, Overlap, RunState
 
 MISFIRE = validate.OneOf([policy.value for policy in Misfire])
 OVERLAP = validate.OneOf([policy.value for policy in Overlap])
 RUN_STATE = validate.OneOf([state.value for state in RunState])
-KINDS = ("profile",)
+KINDS = ("report", "profile")
 CRON = {
     "description": "Minute, hour, day, month, weekday: `30 8 * * MON-FRI`.",
     "example": "30 8 * * MON-FRI",
@@ -81,6 +84,26 @@ class ScheduleTermsSchema(Schema):
         return data
 
 
+class ScheduledReportSchema(ReportStartSchema):
+    """As a report is asked for; the input is the schedule's."""
+
+    class Meta(Schema.Meta):
+        exclude = ("input_file_id",)
+
+    @validates_schema
+    def must_have_rules(self, data: dict[str, Any], **_: Any) -> None:
+        if (data.get("rules_id") is None) == (data.get("rules") is None):
+            raise ValidationError({"rules_id": ["Give either rules_id or rules."]})
+
+    @post_load
+    def to_terms(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """As JSON, which the row keeps."""
+        if isinstance(data.get("rules"), str):
+            data["rules"] = read_document(data["rules"].encode())
+        ids = {name: str(data[name]) for name in ("rules_id", "reference_file_id") if data.get(name)}
+        return {name: value for name, value in data.items() if value is not None} | ids
+
+
 class NothingSchema(Schema):
     """Work that needs no further words."""
 
@@ -89,7 +112,8 @@ class ScheduleStartSchema(ScheduleTermsSchema):
     """One member names the kind of work."""
 
     input = fields.Nested(InputSchema, required=True)
-    profile = fields.Nested(NothingSchema, metadata={"description": "Profile the file."})
+    report = fields.Nested(ScheduledReportSchema, metadata={"description": "Make a report."})
+    profile = fields.Nested(NothingSchema, metadata={"description": "Or profile the file."})
 
     @validates_schema
     def must_name_one_kind(self, data: dict[str, Any], **_: Any) -> None:
@@ -98,9 +122,27 @@ class ScheduleStartSchema(ScheduleTermsSchema):
 
 
 class ScheduleChangeSchema(ScheduleTermsSchema):
-    """What is left out stays. The kind of work stays, too; its terms may change."""
+    """What is left out stays; of what a report is made of, all is given anew."""
 
     input = fields.Nested(InputSchema)
+    report = fields.Nested(ScheduledReportSchema)
+
+
+class ScheduleFormSchema(Schema):
+    """With the files that come along."""
+
+    input_file = Upload(metadata={"description": "The file to work on; or send `latest`."})
+    reference_file = Upload()
+    rules_file = Upload(required=True, metadata={"description": "The rules, JSON or YAML."})
+    latest = fields.String(validate=validate.Length(min=1, max=255))
+    report_name = fields.String(validate=validate.Length(min=1, max=200))
+    format = fields.String(validate=FORMAT)
+    cron = fields.String(required=True, validate=validate.Length(min=1, max=200), metadata=CRON)
+    timezone = fields.String(validate=validate.Length(min=1, max=64))
+    misfire = fields.String(validate=MISFIRE)
+    overlap = fields.String(validate=OVERLAP)
+    keep = fields.Integer(validate=validate.Range(min=1, max=1_000))
+    notify = fields.String(metadata={"description": "As JSON."})
 
 
 class ScheduleQuery(ListQuery):
