@@ -82,7 +82,7 @@ def _write(page: _Page, sheet: "Sheet", rows: Sequence[Sequence[str]]) -> None:
             page.add_page()
             _head(page, sheet.names, widths, aligned)
         page.set_draw_color(60)
-        page.line(page.l_margin, page.get_y(), page.w - page.r_margin, page.get_y())
+        page.line(page.l_margin, page.get_y(), page.l_margin + sum(widths), page.get_y())
         _line(page, totals, widths, aligned)
 
 
