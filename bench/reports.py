@@ -44,9 +44,9 @@ RULES = [
 BY_HAND = """
 import duckdb, sys
 source, reference, target = sys.argv[1:4]
-db = duckdb.connect(config={"threads": 1, "memory_limit": "400MiB", "enable_progress_bar": False,
-    "preserve_insertion_order": True,
+db = duckdb.connect(config={"threads": 1, "memory_limit": "400MiB", "preserve_insertion_order": True,
     "disabled_optimizers": "build_side_probe_side,join_order"})
+db.execute("set enable_progress_bar = false")
 db.execute(f'''copy (
     with r as (select * from read_csv('{reference}', auto_detect = false, header = true, columns = {{
         refkey1: 'varchar', refkey2: 'varchar', refdata1: 'varchar', refdata2: 'varchar',

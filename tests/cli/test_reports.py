@@ -49,7 +49,7 @@ def test_a_report_is_made_and_written(workshop: Workshop, files: list[str], tmp_
 def test_what_is_wrong_is_told_before_anything_is_stored(
     workshop: Workshop, files: list[str], tmp_path: Path
 ) -> None:
-    (tmp_path / "rules.yaml").write_text("- {output: o, formula: mox(1, 2)}\n")
+    (tmp_path / "rules.yaml").write_text("- {output: o, formula: 'mox(1, 2)'}\n")
     with working(workshop):
         result = invoke(workshop, *files, code=1)
     assert "«max»" in result.output

@@ -26,7 +26,7 @@ from src.engine.formulas import (
 )
 from tests.engine.formulas.expressions import COLUMNS, FORMULAS, TYPES, rows
 
-EXAMPLES = int(os.environ.get("FORMULA_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FORMULA_EXAMPLES", "20"))
 TOGETHER = 6
 ROWS = rows(60)
 LONGEST = 150  # characters: Ibis takes seconds to write out a very long one
