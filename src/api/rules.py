@@ -122,7 +122,8 @@ def compare_rules_versions(query: dict[str, Any], rules_id: UUID) -> Any:
     """What changed from one version to another: outputs by name, other members whole."""
     with services() as s:
         rules = s.rules_rows.get_own(rules_id, owner_filter())
-        return {"changes": s.rules.difference(rules, query["old"], query["new"])}
+        new = query.get("new", rules.version)
+        return {"changes": s.rules.difference(rules, query.get("old", max(1, new - 1)), new)}
 
 
 def _answer(s: Services, rules: RuleSet, status: int) -> Response:

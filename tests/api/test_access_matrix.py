@@ -36,6 +36,7 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "subscription_id": lambda caller: an_alert_subscription(caller)["id"],
     "report_id": lambda caller: a_report(caller)["id"],
     "rules_id": lambda caller: a_rules(caller)["id"],
+    "version": lambda caller: 1,  # of what the caller has
     "key_id": lambda caller: an_api_key(caller)["id"],
 }
 # What belongs to nobody, and is there for everyone whose role is high enough.

@@ -48,8 +48,8 @@ class RulesVersionQuery(ListQuery):
 
 
 class DiffQuery(Schema):
-    old = fields.Integer(required=True, validate=VERSION_NUMBER)
-    new = fields.Integer(required=True, validate=VERSION_NUMBER)
+    old = fields.Integer(validate=VERSION_NUMBER, metadata={"description": "Left out: the one before."})
+    new = fields.Integer(validate=VERSION_NUMBER, metadata={"description": "Left out: the newest."})
 
 
 class ChangeSchema(Schema):
