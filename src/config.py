@@ -70,6 +70,7 @@ class Settings:
     disk_reserve_bytes: int = 512 * MIB
     upload_days: int = 365
     produced_days: int = 30
+    download_link_minutes: int = 60
     job_days: int = 90
 
     rate_limits: bool = True

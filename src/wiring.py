@@ -29,7 +29,9 @@ from src.repositories.indicators import IndicatorRepository
 from src.repositories.job_leases import JobLeaseRepository
 from src.repositories.jobs import JobRepository
 from src.repositories.logins import ApiKeyRepository, TokenFamilyRepository
+from src.repositories.operations import OperationRepository
 from src.repositories.processes import ProcessRepository
+from src.repositories.recipes import RecipeRepository
 from src.repositories.reports import ReportRepository
 from src.repositories.rules import RuleSetRepository, RuleSetVersionRepository
 from src.repositories.schedules import ScheduleRepository, ScheduleRunRepository
@@ -60,9 +62,11 @@ from src.services.indicators import IndicatorService
 from src.services.jobs import JobService
 from src.services.loading import LoadingService
 from src.services.logins import LoginService
+from src.services.operations import OperationService
 from src.services.passwords import PasswordHasher
 from src.services.profiles import ProfileService
 from src.services.reading import Readers
+from src.services.recipes import RecipeService
 from src.services.rejects import RejectsService
 from src.services.reports import ReportService
 from src.services.rules import RulesService
@@ -120,6 +124,15 @@ class Services:
     job_leases = of_session(JobLeaseRepository)
     audit_rows = of_session(AuditRepository)
     process_rows = of_session(ProcessRepository)
+    api_keys = of_session(ApiKeyService)
+    delivery_rows = of_session(DeliveryRepository)
+    webhook_secret_rows = of_session(WebhookSecretRepository)
+    schedule_rows = of_session(ScheduleRepository)
+    schedule_run_rows = of_session(ScheduleRunRepository)
+    import_rows = of_session(ImportRepository)
+    operation_rows = of_session(OperationRepository)
+    recipes = of_session(RecipeService)
+    recipe_rows = of_session(RecipeRepository)
 
     def __init__(self, session: Session, adapters: Adapters) -> None:
         self.session = session
@@ -134,10 +147,6 @@ class Services:
         return LoginService(self.session, self.adapters.hasher, self.adapters.settings.refresh_days)
 
     @cached_property
-    def api_keys(self) -> ApiKeyService:
-        return ApiKeyService(self.session)
-
-    @cached_property
     def files(self) -> FileService:
         return FileService(self.session, self.adapters.storage, self.adapters.settings)
 
@@ -148,14 +157,6 @@ class Services:
     @cached_property
     def deliveries(self) -> DeliveryService:
         return DeliveryService(self.session, self.jobs, self.adapters.settings)
-
-    @cached_property
-    def delivery_rows(self) -> DeliveryRepository:
-        return DeliveryRepository(self.session)
-
-    @cached_property
-    def webhook_secret_rows(self) -> WebhookSecretRepository:
-        return WebhookSecretRepository(self.session)
 
     @cached_property
     def reports(self) -> ReportService:
@@ -170,14 +171,6 @@ class Services:
         made = ScheduledReports(self.session, self.reports, self.files)
         works = {reports.KIND: made.as_work(), profiles.KIND: profiling(self.profiles)}
         return ScheduleService(self.session, self.deliveries, works)
-
-    @cached_property
-    def schedule_rows(self) -> ScheduleRepository:
-        return ScheduleRepository(self.session)
-
-    @cached_property
-    def schedule_run_rows(self) -> ScheduleRunRepository:
-        return ScheduleRunRepository(self.session)
 
     @cached_property
     def imports(self) -> ImportService:
@@ -200,8 +193,8 @@ class Services:
         return LoadingService(self.session, self.adapters.database)
 
     @cached_property
-    def import_rows(self) -> ImportRepository:
-        return ImportRepository(self.session)
+    def operations(self) -> OperationService:
+        return OperationService(self.session, self.jobs)
 
     @cached_property
     def clients(self) -> ClientService:

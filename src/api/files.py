@@ -109,7 +109,11 @@ def delete_file(file_id: UUID) -> Response:
 @blp.alt_response(304, description="The client has these very bytes already.")
 def get_content(file_id: UUID) -> Response:
     """The bytes, whole or in part (Range), with an ETag."""
-    file = _own_file(file_id)
+    return content_of(_own_file(file_id))
+
+
+def content_of(file: File) -> Response:
+    """The answer with a file's bytes, or as many of them as the request asks for."""
     answer = Response(content_type=file.media_type)
     answer.set_etag(file.sha256)
     answer.last_modified = file.created_at

@@ -15,7 +15,9 @@ from src.models.idempotency import IdempotencyKey
 from src.models.imports import Import, ImportChange
 from src.models.indicators import AngelRollup, ClientRollup, MonthRollup, PoloRollup
 from src.models.jobs import Job
+from src.models.operations import Operation
 from src.models.processes import Process
+from src.models.recipes import Recipe, RecipeVersion
 from src.models.reports import Report
 from src.models.rules import RuleSet, RuleSetVersion
 from src.models.schedules import Schedule, ScheduleRun
@@ -51,9 +53,12 @@ __all__ = [
     "Job",
     "LoginThrottle",
     "MonthRollup",
+    "Operation",
     "Polo",
     "PoloRollup",
     "Process",
+    "Recipe",
+    "RecipeVersion",
     "Report",
     "RuleSet",
     "RuleSetVersion",

@@ -76,12 +76,15 @@ class FileService:
         name: str,
         detected: Detected | None = None,
         is_for_good: bool = False,
+        is_result: bool = False,
         media_type: str = PARQUET,
     ) -> File:
         """Make the row of a file that the service itself made; it counts, but no quota refuses it.
 
-        One `is_for_good` that goes with another record, and with nothing else.
+        One `is_for_good` that goes with another record, and with nothing else. What `is_result` of somebody's
+        wish can be made again, and is kept no longer than such files are.
         """
+        days = self.settings.produced_days if is_result else self.settings.upload_days
         self.accounts.count_bytes(owner_id, upload.size, NO_LIMIT)
         return self.files.add(
             File(
@@ -94,7 +97,7 @@ class FileService:
                 media_type=detected.media_type if detected else media_type,
                 detected=asdict(detected) if detected else {},
                 storage_key=upload.key,
-                expires_at=None if is_for_good else self._expiry(),
+                expires_at=None if is_for_good else func.clock_timestamp() + timedelta(days=days),
             )
         )
 

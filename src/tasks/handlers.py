@@ -8,6 +8,7 @@ from src.services import (
     etl,
     housekeeping,
     imports,
+    operations,
     profiles,
     reports,
     views,
@@ -19,6 +20,7 @@ from src.tasks.erasures import forget_rejects
 from src.tasks.etl import run_etl
 from src.tasks.housekeeping import keep_house
 from src.tasks.imports import load_import, undo_import
+from src.tasks.operations import run_operation
 from src.tasks.profiles import profile_file
 from src.tasks.reports import make_report
 from src.tasks.running import Handler
@@ -31,6 +33,7 @@ HANDLERS: dict[str, Handler] = {
     imports.UNDO: undo_import,
     corrections.KIND: load_correction,
     erasures.KIND: forget_rejects,
+    operations.KIND: run_operation,
     views.KIND: refresh_view,
     etl.KIND: run_etl,
     deliveries.KIND: deliver,

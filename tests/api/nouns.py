@@ -71,6 +71,21 @@ def a_schedule(caller: Caller, **members: Any) -> dict[str, Any]:
     return dict(answer.json or {})
 
 
+def an_operation(caller: Caller) -> dict[str, Any]:
+    """An operation whose job waits."""
+    answer = caller.post("/api/v1/operations", json={"file_id": a_file(caller)["id"], "operation": "dedup"})
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json or {})
+
+
+def a_recipe(caller: Caller, steps: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+    """A recipe; unless it has other steps, it takes double rows out."""
+    body = {"name": "Without doubles", "steps": steps or [{"operation": "dedup"}]}
+    answer = caller.post("/api/v1/recipes", json=body)
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json or {})
+
+
 def an_api_key(caller: Caller, *scopes: str, **members: Any) -> dict[str, Any]:
     """A key with its secret."""
     body = {"name": "machine", "scopes": list(scopes or ("files:read",))} | members

@@ -17,12 +17,14 @@ from tests.api.nouns import (
     a_delivery,
     a_file,
     a_job,
+    a_recipe,
     a_report,
     a_rules,
     a_schedule,
     an_alert_subscription,
     an_api_key,
     an_import,
+    an_operation,
 )
 from tests.factories.accounts import Accounts, Caller
 
@@ -38,6 +40,8 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "rules_id": lambda caller: a_rules(caller)["id"],
     "version": lambda caller: 1,  # of what the caller has
     "key_id": lambda caller: an_api_key(caller)["id"],
+    "operation_id": lambda caller: an_operation(caller)["id"],
+    "recipe_id": lambda caller: a_recipe(caller)["id"],
 }
 # What belongs to nobody, and is there for everyone whose role is high enough.
 SHARED = frozenset(("alert_id", "alert_rule_id", "atendimento_id", "client_id", "version", "view"))

@@ -36,6 +36,10 @@ ROWS = {
     f"VALUES ({ID}, {ID}, 's', '* * * * *', 'UTC', 'profile', '{{}}', 'latest', 'skip', 30, false, 0)",
     "schedule_run": f"(id, schedule_id, due_at, state, result, has_product) "
     f"VALUES ({ID}, {ID}, now(), 'started', '{{}}', false)",
+    "recipe": f"(id, owner_id, name, version) VALUES ({ID}, {ID}, 'r', 1)",
+    "recipe_version": f"(recipe_id, version, steps) VALUES ({ID}, 1, '[]')",
+    "operation": f"(id, owner_id, file_name, file_sha256, steps, types, output, lineage) "
+    f"VALUES ({ID}, {ID}, 'a.csv', 'x', '[]', '{{}}', 'csv', '{{}}')",
     "webhook_secret": f"(owner_id, secret) VALUES ({ID}, 's')",
     "idempotency_key": f"(owner_id, key, fingerprint, expires_at) VALUES ({ID}, 'k', 'f', now())",
     "process": f"(id, kind, host, pid) VALUES ({ID}, 'worker', 'here', 1)",

@@ -7,23 +7,28 @@ import ibis.expr.types as ir
 from ibis.backends.sql.compilers import DuckDBCompiler
 from sqlglot import exp
 
+from src.engine.queries.functions import to_json
 from src.engine.queries.rows import QueryColumn, Rows
-from src.engine.queries.statements import OutputFormat, Statements
-
-to_json = ibis.udf.scalar.builtin(lambda text: text, name="to_json", signature=(("string",), "string"))
+from src.engine.queries.statements import OutputFormat, PartStatement, Statements
 
 
 def statements(rows: Rows, form: OutputFormat) -> Statements:
     """What to execute, one after the other, and what is selected in the end."""
-    sources = {found.name: rows.source for found in rows.sets if found.is_of_file}
-    sets = [
-        (found.name, _tree(found.numbers, sources).sql("duckdb"), sources.get(found.name))
-        for found in rows.sets
+    sets = {part.name for part in rows.parts if part.is_set}
+    parts = [
+        PartStatement(
+            name=part.name,
+            select=_tree(part.table, sets).sql("duckdb"),
+            set_of=rows.source if part.is_set else None,
+            may_stop=part.may_stop,
+            refusal=part.refusal,
+        )
+        for part in rows.parts
     ]
     selected = rows.in_order().select(**_selection(rows, form))
-    tree = _tree(selected, sources)
+    tree = _tree(selected, sets)
     return Statements(
-        sets=sets,
+        parts=parts,
         select=tree.sql("duckdb"),
         headers=rows.names,
         are_numbers=[column.reading.type in ("integer", "decimal") for column in rows.columns],
@@ -68,13 +73,13 @@ def _tree(table: ir.Table, bit_sets: Collection[str]) -> exp.Expression:
     for part in tree.find_all(exp.CTE):
         part.set("materialized", False)
     for test in list(tree.find_all(exp.In)):
-        name = _set_name(test)
+        name = _table_name(test)
         if name in bit_sets:
             test.replace(_bit_test(name, test.this))
     return tree
 
 
-def _set_name(test: exp.In) -> str:
+def _table_name(test: exp.In) -> str:
     query = test.args.get("query")
     table = query.find(exp.Table) if query else None
     return table.name if table else ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from src.engine.duck import THREADS, connect, quoted
-from src.engine.queries.statements import Statements
+from src.engine.queries.statements import PartStatement, Statements, UnreadableCell
 from src.engine.queries.writing import write
 from src.engine.relation import COLUMNS_PER_FILE, Relation, column_names
 from src.engine.values import OnProgress, Sandbox
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SECONDS_BETWEEN_LOOKS = 0.2
+LONGEST_SHOWN = 100
 LOOKED_AFTER: Mapping[str, object] = {
     "enable_progress_bar": True,
     "enable_progress_bar_print": False,
@@ -73,10 +74,10 @@ def read_query(
     ):
         for name, source in sources.items():
             connection.execute(f"create view {name} as {source.view()}")
-        for name, query, source_of in statements.sets:
-            last = sources[source_of].rows - 1 if source_of else None
-            connection.execute(_set(name, query, last))
-            misread |= _misread(connection, sources)
+        for part in statements.parts:
+            _find(connection, part, sources)
+            if not part.may_stop:
+                misread |= _misread(connection, sources)
         written = write(connection, statements, target)
         misread |= _misread(connection, sources)
     return {"rows_out": written, "misread": sorted(misread)}
@@ -111,13 +112,17 @@ def _columns(relation: Relation) -> str:
     return f"select row_number() over () - 1 as row, {names} from {files}"
 
 
-def _set(name: str, query: str, last: int | None) -> str:
-    """Row numbers of a file as a string of bits; other ones, of which nobody knows how many, as a table."""
-    if last is None:
-        return f"create temp table {name} as {query}"
-    return (
-        f"set variable {name} = (select bitstring_agg(row, 0::bigint, {max(last, 0)}::bigint) from ({query}))"
-    )
+def _find(connection: "DuckDBPyConnection", part: PartStatement, sources: Mapping[str, Source]) -> None:
+    """Row numbers of a file become a string of bits, as long as the file; all else becomes a table."""
+    if part.refusal is not None:
+        for row, cell in connection.execute(f"select row, cell from ({part.select}) limit 1").fetchall():
+            raise UnreadableCell(part.refusal.format(row=row + 1, cell=cell[:LONGEST_SHOWN]))
+    elif part.set_of is not None:
+        last = max(0, sources[part.set_of].rows - 1)
+        bits = f"select bitstring_agg(row, 0::bigint, {last}::bigint) from ({part.select})"
+        connection.execute(f"set variable {part.name} = ({bits})")
+    else:
+        connection.execute(f"create temp table {part.name} as {part.select}")
 
 
 def _misread(connection: "DuckDBPyConnection", sources: Mapping[str, Source]) -> set[str]:

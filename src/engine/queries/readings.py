@@ -18,15 +18,21 @@ NUMBER = r"^[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?$"
 
 def typed(text: ir.StringValue, reading: Column) -> ir.Value:
     """The value of a cell; null where it is empty, or not what its column's type says."""
-    if reading.type == "integer":
-        return plain_number(text, reading).try_cast("int64")
-    if reading.type == "decimal":
-        return plain_number(text, reading).try_cast(EXACT)
+    if reading.type in ("integer", "decimal"):
+        return number(text, reading, dt.int64 if reading.type == "integer" else EXACT)
     if reading.type == "date":
         return moment(text, reading).date()
     if reading.type == "datetime":
         return moment(text, reading)
     return truth(text) if reading.type == "boolean" else text
+
+
+def number(text: ir.StringValue, reading: Column, type_: dt.DataType) -> ir.NumericValue:
+    """A number's value. Few have marks between thousands: where the mark is a point, they come second."""
+    plain = plain_number(text, reading)
+    if reading.decimal == ".":
+        return ibis.coalesce(text.try_cast(type_), plain.try_cast(type_))
+    return plain.try_cast(type_)
 
 
 def plain_number(text: ir.StringValue, reading: Column) -> ir.StringValue:

@@ -46,15 +46,18 @@ IN_PLACE = (Key(ROW),)
 
 
 @dataclass(frozen=True)
-class NumberSet:
-    """Row numbers that are found first, so that rows can then be kept by asking whether they are among them.
+class Part:
+    """A table that is found before the rows are, under a name that they ask for it by.
 
-    `is_of_file`: they are places in the source, so that there are no more of them than it has rows.
+    `is_set`: row numbers of the source. `may_stop`: it may be known before a file is read to its end.
+    With a `refusal` nothing is asked: it holds cells with the numbers of their rows, and there must be none.
     """
 
     name: str
-    numbers: ir.Table
-    is_of_file: bool
+    table: ir.Table
+    is_set: bool = False
+    may_stop: bool = False
+    refusal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class Rows:
     order: tuple[Key, ...] = IN_PLACE
     is_streamed: bool = True
     is_renumbered: bool = False
-    sets: tuple[NumberSet, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -108,10 +111,22 @@ class Rows:
 
     def among(self, numbers: ir.Table) -> Self:
         """The rows whose numbers are in the column `row` of another table, which is found first."""
-        name = f"numbers_{self.source}_{len(self.sets)}"
-        found = NumberSet(name, numbers.select(ROW), is_of_file=not self.is_renumbered)
-        kept = self.table[ROW].isin(ibis.table({ROW: "int64"}, name=name)[ROW])
-        return replace(self.where(kept), sets=(*self.sets, found))
+        rows, found = self.beforehand(numbers.select(ROW), is_set=not self.is_renumbered)
+        return rows.where(rows.table[ROW].isin(found[ROW]))
+
+    def beforehand(
+        self, table: ir.Table, *, is_set: bool = False, may_stop: bool = False
+    ) -> tuple[Self, ir.Table]:
+        """The same rows, and a table that is found once before them."""
+        name = f"part_{self.source}_{len(self.parts)}"
+        part = Part(name, table, is_set=is_set, may_stop=may_stop)
+        return replace(self, parts=(*self.parts, part)), ibis.table(table.schema(), name=name)
+
+    def unless_any(self, bad: ir.BooleanValue, name: str, refusal: str) -> Self:
+        """The same rows, provided that nothing is wrong with any; else a cell that is bad is named."""
+        cells = self.table.filter(bad).select(**{ROW: self.table[ROW], "cell": self.text(name)})
+        part = Part(f"part_{self.source}_{len(self.parts)}", cells, may_stop=True, refusal=refusal)
+        return replace(self, parts=(*self.parts, part))
 
     def with_values(
         self, values: Mapping[str, ir.Value], readings: Mapping[str, Column] | None = None
@@ -181,19 +196,22 @@ class Rows:
         A row that matches several comes several times, in the order of `other`; `is_unique` promises that
         none does. What matched nothing has nulls, also in the hidden column `<source of other>_row`.
         """
-        left, right = self._beside(other, on, taken)
+        matched = f"{other.source}_{ROW}"
+        while matched in self.table.columns:  # the same table, joined once more
+            matched += "_"
+        left, right = self._beside(other, on, taken, matched)
         pairs = [(f"on_{place}", f"{other.source}_on_{place}") for place in range(len(on))]
         table = left.table.join(right, pairs, how="inner" if is_inner else "left")
         return replace(
             left,
             table=table.drop(*(name for pair in pairs for name in pair)),
-            order=self.order if is_unique else (*self.order, Key(f"{other.source}_{ROW}")),
+            order=self.order if is_unique else (*self.order, Key(matched)),
             is_streamed=self.is_streamed and is_unique,
-            sets=(*self.sets, *other.sets),
+            parts=(*self.parts, *other.parts),
         )
 
     def _beside(
-        self, other: Self, on: Sequence[tuple[ir.Value, ir.Value]], taken: Mapping[str, str]
+        self, other: Self, on: Sequence[tuple[ir.Value, ir.Value]], taken: Mapping[str, str], matched: str
     ) -> tuple[Self, ir.Table]:
         """Both sides of a join, with the keys to join on, and the columns that come out of it."""
         other, keys = other.numbered(), dict(zip(taken, self.new_keys(len(taken)), strict=True))
@@ -201,7 +219,7 @@ class Rows:
         right = other.table.select(
             **{f"{other.source}_on_{place}": value for place, (_, value) in enumerate(on)},
             **{keys[name]: other.cell(name) for name in taken},
-            **{f"{other.source}_{ROW}": other.table[ROW]},
+            **{matched: other.table[ROW]},
         )
         added = [replace(other.column(name), key=keys[name]) for name in taken]
         named = [

@@ -4,17 +4,35 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
+from src.domain.errors import Invalid
+
 OutputFormat = Literal["csv", "xlsx", "jsonl", "parquet"]
+
+
+class UnreadableCell(Invalid):
+    slug = "unreadable-cell"
+    title = "A cell is not what its column is to be"
+
+
+@dataclass(frozen=True)
+class PartStatement:
+    """What is found first: row numbers of the source `set_of`, a table, or cells that are refused."""
+
+    name: str
+    select: str
+    set_of: str | None
+    may_stop: bool
+    refusal: str | None
 
 
 @dataclass(frozen=True)
 class Statements:
-    """A query for DuckDB. The sets of row numbers come first, each with its source if it is of its numbers.
+    """A query for DuckDB: what is found first, one after the other, and what is selected in the end.
 
     `headers` are the names of what is selected; where one `is_number`, a workbook has numbers.
     """
 
-    sets: list[tuple[str, str, str | None]]
+    parts: list[PartStatement]
     select: str
     headers: list[str]
     are_numbers: list[bool]
@@ -23,7 +41,7 @@ class Statements:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**data)
+        return cls(**{**data, "parts": [PartStatement(**part) for part in data["parts"]]})
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -1,0 +1,27 @@
+"""Patterns from strangers: matched in linear time by the engine (RE2), and looked at before."""
+
+import re2
+
+from src.domain.errors import Invalid
+
+MOST_MEMORY = 1 << 20
+
+
+class BadRegex(Invalid):
+    slug = "bad-regex"
+    title = "The pattern cannot be used"
+
+
+def check_pattern(pattern: str) -> None:
+    """Raise unless the engine can match it."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = MOST_MEMORY
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        said = error.args[0] if error.args else ""
+        text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+        raise BadRegex(
+            f"{pattern[:100]!r} is no pattern: {text.splitlines()[0] if text else 'bad'}."
+        ) from error

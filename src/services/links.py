@@ -1,0 +1,37 @@
+"""Signed links: whoever has one may download that one file, until it expires."""
+
+import time
+from uuid import UUID
+
+from itsdangerous import BadSignature, URLSafeSerializer
+
+from src.config import Settings
+from src.domain.errors import Forbidden
+
+
+class BadLink(Forbidden):
+    slug = "bad-link"
+    title = "This link is not good, or not any more"
+
+
+def sign(file_id: UUID, settings: Settings) -> tuple[str, int]:
+    """The token of a link, and the second when it expires."""
+    until = int(time.time()) + settings.download_link_minutes * 60
+    return _serializer(settings).dumps([file_id.hex, until]), until
+
+
+def verify(token: str, settings: Settings) -> UUID:
+    """The file that a good token is for."""
+    try:
+        file_id, until = _serializer(settings).loads(token)
+    except BadSignature as error:
+        raise BadLink("It was changed on its way. Ask for a new one.") from error
+    if until < time.time():
+        raise BadLink("It has expired. Ask for a new one.")
+    return UUID(hex=file_id)
+
+
+def _serializer(settings: Settings) -> URLSafeSerializer:
+    """Links that were signed with the secret before this one are good for the rest of their life."""
+    secrets = [secret for secret in (settings.jwt_secret_previous, settings.jwt_secret) if secret]
+    return URLSafeSerializer(secrets, salt="download")

@@ -1,0 +1,142 @@
+"""The job of an operation: its steps run as one plan over the whole file, and the result is a new file."""
+
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from src.domain.files import storage_key
+from src.domain.ids import uuid7
+from src.engine.detect import detect
+from src.engine.profile import profile
+from src.engine.queries.running import run_query
+from src.engine.queries.values import Query, Ran, TableFile
+from src.engine.sandbox import Stopped
+from src.engine.values import Detected
+from src.integrations.storage_upload import Upload
+from src.models import File, Operation
+from src.services.files import check_content
+from src.services.operations import INPUT, Wish, joined_files, name_of, plan, reading_of
+from src.services.reading import read_limits
+from src.services.scratch import scratch_folder
+from src.tasks.running import JobRun, Outcome
+from src.wiring import Services
+
+BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Work:
+    """An operation with the files that it reads, by what they are called in its plan."""
+
+    operation: Operation
+    files: Mapping[str, File]
+
+    @property
+    def others(self) -> dict[str, File]:
+        """The joined files by id."""
+        ids = joined_files(self.operation.steps)
+        return {id_: self.files[name_of(place)] for place, id_ in enumerate(ids)}
+
+
+def run_operation(run: JobRun) -> Outcome:
+    """Profile what has no profile yet, run the steps, and keep the result with where it comes from."""
+    work = _work(run)
+    limits, began = read_limits(run.adapters.settings), time.monotonic()
+    with ExitStack() as stack:
+        folder = stack.enter_context(scratch_folder(run.adapters.settings, run.job))
+        try:
+            sources = {name: _source(run, file, folder, stack) for name, file in work.files.items()}
+            result = folder / f"result.{work.operation.output}"
+            wish = Wish(steps=work.operation.steps, types=work.operation.types)
+            others = {id_: sources[name_of(place)].detected for place, id_ in enumerate(work.others)}
+            rows = plan(wish, sources[INPUT].detected, others)
+            ran = run_query(
+                Query(rows, sources, work.operation.output),  # type: ignore[arg-type]  # the table allows no other
+                result,
+                work_dir=folder,
+                on_progress=run.progress,
+                should_stop=run.should_stop,
+                limits=limits,
+            )
+        except Stopped:
+            run.check()
+            raise
+        detected = detect(result, result.name, limits)
+        upload = _stored(run, result)
+    lineage = _lineage(work, ran, time.monotonic() - began)
+    return Outcome(save=lambda s: _kept(s, work, upload, detected, ran, lineage))
+
+
+def _work(run: JobRun) -> Work:
+    with run.services() as s:
+        operation = s.operation_rows.get_own(UUID(run.job.args["operation_id"]), None)
+        files = {INPUT: s.file_rows.get(operation.file_id)}
+        for place, id_ in enumerate(joined_files(operation.steps)):
+            files[name_of(place)] = s.file_rows.get_own(UUID(id_), operation.owner_id)
+        s.housekeeping.sweep_scratch()
+    return Work(operation, files)
+
+
+def _source(run: JobRun, file: File, folder: Path, stack: ExitStack) -> TableFile:
+    """The file, proven to be the one that was stored, as its profile knows it."""
+    path = Path(stack.enter_context(run.adapters.storage.local_path(file.storage_key)))
+    check_content(path, file)
+    if file.profile is None:
+        found = profile(
+            path,
+            Detected.from_json(file.detected),
+            work_dir=folder,
+            on_progress=run.progress,
+            should_stop=run.should_stop,
+            limits=read_limits(run.adapters.settings),
+        )
+        with run.services() as s:
+            s.files.keep_profile(file.id, found.to_json())
+        return TableFile(path, found.detected, found.regular)
+    return TableFile(path, *reading_of(file))
+
+
+def _stored(run: JobRun, result: Path) -> Upload:
+    """The bytes go to the store first; if the row never comes, the sweep takes them."""
+    with run.adapters.storage.create(storage_key(uuid7(), run.job.fence)) as upload:
+        with result.open("rb") as content:
+            while block := content.read(BLOCK):
+                upload.write(block)
+        upload.finish()
+    return upload
+
+
+def _lineage(work: Work, ran: Ran, seconds: float) -> dict[str, Any]:
+    """What the result was made of, with which engine."""
+    sources = [
+        {"file_id": str(file.id), "name": file.name, "sha256": file.sha256, "rows": ran.rows_in[name]}
+        for name, file in work.files.items()
+    ]
+    engine = {"name": "duckdb", "version": duckdb.__version__}
+    return {"sources": sources, "engine": engine, "seconds": round(seconds, 3)}
+
+
+def _kept(
+    s: Services, work: Work, upload: Upload, detected: Detected, ran: Ran, lineage: dict[str, Any]
+) -> Outcome:
+    operation = work.operation
+    name = f"{Path(operation.file_name).stem}-result.{operation.output}"
+    file = s.files.keep_produced(
+        upload, owner_id=operation.owner_id, name=name, detected=detected, is_result=True
+    )
+    s.operations.finish(operation.id, file, ran, {**lineage, "sha256": file.sha256})
+    return Outcome(
+        {
+            "operation_id": str(operation.id),
+            "operation": f"/api/v1/operations/{operation.id}",
+            "file_id": str(file.id),
+            "original_rows": ran.rows_in[INPUT],
+            "processed_rows": ran.rows_out,
+        }
+    )
