@@ -6,14 +6,17 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
 from src.engine.export import xlsx_file
+from src.engine.reports.written import Value, value_of
 
 ESCAPED = re.compile(r"^'(?='*[=+\-@\t\r])")
 MOST_DIGITS = 15  # of a number in a workbook
+MOST_SUMMED = 60  # digits of a total
 ROWS_PER_BATCH = 50_000
 
 
@@ -23,7 +26,7 @@ class Sheet:
 
     path: Path
     title: str
-    columns: Sequence[Mapping[str, str]]
+    columns: Sequence[Mapping[str, Any]]
 
     @property
     def names(self) -> list[str]:
@@ -44,14 +47,22 @@ class Sheet:
                     for cell, is_number in zip(row, self.are_numbers, strict=True)
                 ]
 
+    def values(self) -> Iterator[list[Value]]:
+        """The cells as what they say."""
+        for row in self.rows():
+            yield [value_of(cell, column) for cell, column in zip(row, self.columns, strict=True)]
+
     def totals(self) -> list[Decimal | None]:
         """The sums of the columns that hold numbers."""
-        sums: list[Decimal | None] = [Decimal(0) if is_number else None for is_number in self.are_numbers]
-        for row in self.rows():
-            for place, total in enumerate(sums):
-                if total is not None:
-                    sums[place] = total + (_decimal(row[place]) or 0)
-        return sums
+        numbers = [(place, self.columns[place]) for place, is_it in enumerate(self.are_numbers) if is_it]
+        sums = {place: Decimal(0) for place, _ in numbers}
+        with localcontext() as exact:
+            exact.prec = MOST_SUMMED
+            for row in self.rows():
+                for place, column in numbers:
+                    value = value_of(row[place], column)
+                    sums[place] += value if isinstance(value, Decimal) else 0
+        return [sums.get(place) for place in range(len(self.columns))]
 
 
 def as_json(sheet: Sheet) -> Iterator[bytes]:
@@ -66,17 +77,16 @@ def as_json(sheet: Sheet) -> Iterator[bytes]:
 def as_jsonl(sheet: Sheet) -> Iterator[bytes]:
     """An object for each row: numbers are numbers, with all their digits."""
     names = [json.dumps(name, ensure_ascii=False) for name in sheet.names]
-    kinds = [column["type"] for column in sheet.columns]
-    for row in sheet.rows():
-        members = (f"{name}:{_json(cell, kind)}" for name, cell, kind in zip(names, row, kinds, strict=True))
+    for row in sheet.values():
+        members = (f"{name}:{_json(value)}" for name, value in zip(names, row, strict=True))
         yield ("{" + ",".join(members) + "}\n").encode()
 
 
 def as_xlsx(sheet: Sheet) -> Iterator[bytes]:
     rows = (
         [
-            _for_workbook(cell) if is_number else cell
-            for cell, is_number in zip(row, sheet.are_numbers, strict=True)
+            _for_workbook(cell, column) if is_number else cell
+            for cell, column, is_number in zip(row, sheet.columns, sheet.are_numbers, strict=True)
         ]
         for row in sheet.rows()
     )
@@ -90,22 +100,16 @@ def as_csv(sheet: Sheet) -> Iterator[bytes]:
 
 
 def as_parquet(sheet: Sheet) -> Iterator[bytes]:
-    """Numbers as doubles, days as days; texts as they are."""
+    """Numbers with all their decimals, days as days; texts as they are."""
     import tempfile
 
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
 
-    kinds = {
-        "decimal": pa.float64(),
-        "boolean": pa.bool_(),
-        "date": pa.date32(),
-        "datetime": pa.timestamp("us"),
-    }
-    schema = pa.schema([(column["name"], kinds.get(column["type"], pa.string())) for column in sheet.columns])
+    schema = pa.schema([(column["name"], _arrow_type(column)) for column in sheet.columns])
     with tempfile.TemporaryFile() as file:
         with ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in _batches(sheet.rows()):
+            for batch in _batches(sheet.values()):
                 columns = [
                     _arrow(list(cells), field.type)
                     for cells, field in zip(zip(*batch, strict=True), schema, strict=True)
@@ -139,27 +143,15 @@ def as_pdf(sheet: Sheet) -> Iterator[bytes]:
     yield pdf_of(sheet)
 
 
-def _json(cell: str, kind: str) -> str:
-    if kind == "text":
-        return json.dumps(cell, ensure_ascii=False)
-    if cell == "":
-        return "null"
-    if kind == "decimal":
-        return format(Decimal(cell), "f") if _decimal(cell) is not None else json.dumps(cell)
-    return cell if kind == "boolean" and cell in ("true", "false") else json.dumps(cell, ensure_ascii=False)
+def _json(value: Value) -> str:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    return json.dumps(str(value) if isinstance(value, date) else value, ensure_ascii=False)
 
 
-def _decimal(cell: str) -> Decimal | None:
-    try:
-        value = Decimal(cell)
-    except InvalidOperation:
-        return None
-    return value if value.is_finite() else None
-
-
-def _for_workbook(cell: str) -> str | int | float | None:
-    value = _decimal(cell)
-    if value is None or sum(map(str.isdigit, cell)) > MOST_DIGITS:
+def _for_workbook(cell: str, column: Mapping[str, Any]) -> str | int | float | None:
+    value = value_of(cell, column)
+    if not isinstance(value, Decimal) or sum(map(str.isdigit, cell)) > MOST_DIGITS:
         return cell or None
     return int(value) if value == value.to_integral_value() else float(value)
 
@@ -168,8 +160,8 @@ def _shown(total: Decimal | None) -> str:
     return "" if total is None else format(total.normalize() + 0, "f")
 
 
-def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
-    batch: list[list[str]] = []
+def _batches(rows: Iterator[list[Value]]) -> Iterator[list[list[Value]]]:
+    batch: list[list[Value]] = []
     for row in rows:
         batch.append(row)
         if len(batch) == ROWS_PER_BATCH:
@@ -179,14 +171,35 @@ def _batches(rows: Iterator[list[str]]) -> Iterator[list[list[str]]]:
         yield batch
 
 
-def _arrow(cells: list[str], kind: Any) -> Any:
+def _arrow_type(column: Mapping[str, Any]) -> Any:
+    """Exact numbers are exact here as well; those whose places are not known are doubles."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    column = pa.array(cells, pa.string())
-    if kind == pa.string():
-        return column
-    return pc.if_else(pc.equal(column, ""), None, column).cast(kind)
+    if column["type"] == "decimal" and "digits" in column:
+        return pa.decimal128(column["digits"], column["places"])
+    kinds = {
+        "decimal": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "datetime": pa.timestamp("us"),
+    }
+    return kinds.get(column["type"], pa.string())
+
+
+def _arrow(values: list[Value], kind: Any) -> Any:
+    import pyarrow as pa
+
+    if pa.types.is_string(kind):
+        return pa.array(values, kind)
+    there: list[Any] = [None if isinstance(value, str) else value for value in values]
+    if pa.types.is_floating(kind):
+        there = [None if value is None else float(value) for value in there]
+    if pa.types.is_decimal(kind):
+        with localcontext() as exact:
+            exact.prec = MOST_SUMMED
+            step = Decimal(1).scaleb(-kind.scale)
+            there = [None if value is None else value.quantize(step, ROUND_HALF_UP) for value in there]
+    return pa.array(there, kind)
 
 
 PAGE = """<!doctype html>

@@ -48,9 +48,10 @@ def beside(
         taken = {name: f"{name}@{place}" for name in lookup.take or ()}
         pairs = [(rows.identity(name), other.identity(name)) for name in lookup.on]
         rows = rows.joined(other, pairs, taken, is_inner=lookup.missing == "drop", is_unique=True)
-        for name, here in taken.items():
+        added = rows.columns[len(rows.columns) - len(taken) :]
+        for name, column in zip(taken, added, strict=True):
             under = found[name].key if name in found else None
-            rows, key = _overlaid(rows, rows.column(here).key, place, under, lookup.defaults.get(name))
+            rows, key = _overlaid(rows, column.key, place, under, lookup.defaults.get(name))
             is_proven = others[name].is_proven and name not in lookup.defaults
             found[name] = replace(others[name], key=key, is_proven=is_proven)
     return Beside(rows, found)
@@ -74,17 +75,12 @@ def with_keys(reference: Rows, lookup: Lookup) -> Rows:
 
 
 def duplicates(reference: Rows, lookup: Lookup) -> Rows:
-    """Keys that are in the reference more than once, and in how many rows."""
+    """Keys that are in the reference more than once: their cells k0…, and in how many rows, n."""
     searched = with_keys(reference, lookup)
     keys = {f"k{place}": searched.identity(name) for place, name in enumerate(lookup.on)}
     table = searched.table.mutate(**keys)
     grouped = table.group_by(list(keys)).aggregate(n=table.count(), row=table[ROW].min())
-    return listed(
-        grouped.filter(grouped["n"] > 1),
-        reference.source,
-        {**dict(zip(keys, lookup.on, strict=True)), "n": "rows"},
-        10,
-    )
+    return listed(grouped.filter(grouped["n"] > 1), reference.source, [*keys, "n"], 10)
 
 
 def unmatched(rows: Rows, reference: Rows, lookup: Lookup) -> Rows:
@@ -95,13 +91,12 @@ def unmatched(rows: Rows, reference: Rows, lookup: Lookup) -> Rows:
     left = left.filter(~left["key"].isin(known["key"]))
     grouped = left.group_by("key").aggregate(n=left.count(), row=left[ROW].min())
     totals = grouped.mutate(keys=grouped.count().over(), total=grouped["n"].sum().over())
-    names = {"key": ", ".join(lookup.on), "n": "rows", "keys": "keys", "total": "total"}
-    return listed(totals, rows.source, names, MOST_SHOWN)
+    return listed(totals, rows.source, ["key", "n", "keys", "total"], MOST_SHOWN)
 
 
-def listed(table: ir.Table, source: str, names: Mapping[str, str], most: int) -> Rows:
-    """The first rows of a table that was made on the way; `names`: its columns, and what they are called."""
-    columns = tuple(QueryColumn(key, Column(name=name)) for key, name in names.items())
+def listed(table: ir.Table, source: str, keys: Sequence[str], most: int) -> Rows:
+    """The first rows of a table that was made on the way, under names of ours: a user's may be the same."""
+    columns = tuple(QueryColumn(key, Column(name=key)) for key in keys)
     return Rows(table=table, columns=columns, source=source, is_streamed=False).first(most)
 
 

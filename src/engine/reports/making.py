@@ -14,7 +14,7 @@ from src.engine.queries.rows import Rows
 from src.engine.queries.running import Query, Ran
 from src.engine.queries.statements import OutputFormat
 from src.engine.reports.lookups import duplicates, unmatched
-from src.engine.reports.planning import Plan
+from src.engine.reports.planning import Output, Plan
 from src.engine.reports.values import DuplicateKey, Made, Table, UnmatchedKeys
 
 Run = Callable[[Query, Path], Ran]
@@ -50,7 +50,7 @@ class Making:
         uncomputable = None
         if self.plan.failing is not None:
             figures["uncomputable"], uncomputable = self.uncomputable(self.plan.failing)
-        columns = [{"name": name, "type": type_name(type_)} for name, type_ in self.plan.outputs]
+        columns = [described(output) for output in self.plan.outputs]
         return Made(report, figures, self.sample(misses), uncomputable, columns)
 
     def ask(self, rows: Rows, target: Path, form: OutputFormat) -> Ran:
@@ -73,7 +73,7 @@ class Making:
             assert self.plan.reference is not None  # noqa: S101  there are no lookups without one
             twice = self.found(duplicates(self.plan.reference, lookup), f"twice{place}")
             if twice:
-                keys = "; ".join(f"«{_key(lookup, one)}» in {one['rows']} rows" for one in twice[:NAMED])
+                keys = "; ".join(f"«{_key(lookup, one)}» in {one['n']} rows" for one in twice[:NAMED])
                 raise DuplicateKey(
                     f"Of {', '.join(lookup.on)}, the reference has {keys}. Each key may be there once.",
                     columns=list(lookup.on),
@@ -91,7 +91,7 @@ class Making:
                     "lookup": name,
                     "keys": int(first["keys"]),
                     "rows": int(first["total"]),
-                    "sample": [(row[name], int(row["rows"])) for row in rows],
+                    "sample": [(row["key"], int(row["n"])) for row in rows],
                     "fails": lookup.missing == "fail",
                 }
             )
@@ -123,13 +123,26 @@ class Making:
         if not found:
             return 0, None
         target = self.folder / "uncomputable.csv"
-        names = [name for name in found[0] if name not in ("row", "total of cells")]
+        names = {f"r{place}": output.name for place, output in enumerate(self.plan.outputs)}
         with target.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow(["row", "output", "reason"])
             for row in found:
-                writer.writerows([row["row"], name, row[name]] for name in names if row[name])
-        return int(found[0]["total of cells"]), target
+                writer.writerows(
+                    [row["place"], name, row[key]] for key, name in names.items() if row.get(key)
+                )
+        return int(found[0]["total"]), target
+
+
+def described(output: Output) -> dict[str, Any]:
+    """A column as the manifest has it: its type, and how its texts are read."""
+    column: dict[str, Any] = {"name": output.name, "type": type_name(output.type)}
+    if output.type.kind == "number":
+        column |= {"digits": output.type.digits, "places": output.type.places}
+    if output.reading is not None:
+        marks = {"decimal": output.reading.decimal, "date_order": output.reading.date_order}
+        column |= {name: mark for name, mark in marks.items() if mark is not None}
+    return column
 
 
 def type_name(type_: Type) -> str:
@@ -137,4 +150,4 @@ def type_name(type_: Type) -> str:
 
 
 def _key(lookup: Lookup, row: Mapping[str, Any]) -> str:
-    return ", ".join(str(row[name]) for name in lookup.on)
+    return ", ".join(str(row[f"k{place}"]) for place in range(len(lookup.on)))

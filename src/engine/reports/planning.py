@@ -30,6 +30,15 @@ COLUMN_TYPES: Mapping[str, ColumnType] = {
 
 
 @dataclass(frozen=True)
+class Output:
+    """A column of the report. `reading`: how its texts are read, where they are taken over from a file."""
+
+    name: str
+    type: Type
+    reading: Column | None = None
+
+
+@dataclass(frozen=True)
 class Plan:
     """A report before it is run. `failing`: rows with cells that have no value, if there can be any."""
 
@@ -38,7 +47,7 @@ class Plan:
     reference: Rows | None
     lookups: Sequence[Lookup]
     rows: Rows
-    outputs: Sequence[tuple[str, Type]]
+    outputs: Sequence[Output]
     failing: Rows | None
 
 
@@ -63,7 +72,10 @@ def plan_of(
     maker = _Maker(rules, cells, values)
     rows, where = maker.kept(rows, known)
     made, reasons, formulas = maker.outputs(rows, known, form)
-    outputs = [(output.name, formula.type) for output, formula in zip(rules.outputs, formulas, strict=True)]
+    outputs = [
+        Output(output.name, formula.type, maker.taken_over(formula))
+        for output, formula in zip(rules.outputs, formulas, strict=True)
+    ]
     failing = maker.failing(made, reasons, where)
     return Plan(rules, start, other, lookups, maker.ordered(made), outputs, failing)
 
@@ -172,8 +184,11 @@ class _Maker:
         """As columns of the table; what is computed is written as text where the format has only texts."""
         values: dict[str, ir.Value] = {}
         columns, reasons = [], {}
+        sorters = {name for name, _ in self.rules.order_by}
         for place, (output, formula, one) in enumerate(zip(self.rules.outputs, formulas, made, strict=True)):
             values[f"o{place}"] = self.shown(rows.table, formula, one, form)
+            if output.name in sorters:
+                values[f"v{place}"] = one.shown
             if one.reason is not None:
                 values[f"r{place}"] = one.reason
                 reasons[output.name] = f"r{place}"
@@ -185,19 +200,24 @@ class _Maker:
             list(formulas),
         )
 
+    def taken_over(self, formula: Formula) -> Column | None:
+        """The reading of a lone column, which comes out as it stands in the file."""
+        if not formula.is_column or self.rules.group_by is not None or formula.columns[0] not in self.cells:
+            return None
+        return self.cells[formula.columns[0]].reading
+
     def shown(self, table: ir.Table, formula: Formula, one: Computed, form: OutputFormat) -> ir.Value:
-        """A lone column is taken over as it stands in the file."""
+        """As text, unless the format has values."""
         if form in ("parquet", "jsonl"):
             return one.shown
-        cell = self.cells.get(formula.columns[0]) if formula.is_column else None
         text = as_text(one.value, formula.type)
-        if cell is not None and self.rules.group_by is None:
-            text = cell.text(table)
+        if self.taken_over(formula) is not None:
+            text = self.cells[formula.columns[0]].text(table)
         text = text.nullif("")
         return text if one.reason is None else one.reason.isnull().ifelse(text, ibis.null("string"))
 
     def failing(self, rows: Rows, reasons: Mapping[str, str], where: str | None) -> Rows | None:
-        """Rows of which some cell has no value: the row's number, and the reason by output."""
+        """Rows of which some cell has no value: the row's number, and the reasons by the output's place."""
         if not reasons:
             return None
         table = rows.table.mutate(place=rows.table[ROW] + 1)
@@ -206,18 +226,16 @@ class _Maker:
         count = sum((bad[key].notnull().cast("int64") for key in reasons.values()), ibis.literal(0))
         bad = bad.mutate(cells=count)
         bad = bad.mutate(total=bad["cells"].sum().over())
-        names = {"place": "row", **{key: name for name, key in reasons.items()}, "total": "total of cells"}
-        return listed(bad, rows.source, names, MOST_LISTED)
+        return listed(bad, rows.source, ["place", *reasons.values(), "total"], MOST_LISTED)
 
     def ordered(self, rows: Rows) -> Rows:
         """Sorted by outputs, if the rules say so, and cut."""
-        keys = [self.sort_key(rows, name) for name, _ in self.rules.order_by]
+        places = {output.name: place for place, output in enumerate(self.rules.outputs)}
+        keys = [(self.sort_key(rows.table[f"v{places[name]}"]), down) for name, down in self.rules.order_by]
         if keys:
-            rows = rows.sorted_by(list(zip(keys, (down for _, down in self.rules.order_by), strict=True)))
+            rows = rows.sorted_by(keys)
         return rows if self.rules.limit is None else rows.first(self.rules.limit)
 
-    def sort_key(self, rows: Rows, name: str) -> ir.Value:
-        column = rows.column(name)
-        value = rows.table[column.key]
-        is_number = column.reading.type == "decimal" and isinstance(value, ir.StringValue)
-        return value.nullif("").try_cast("decimal(38, 10)") if is_number else value
+    def sort_key(self, value: ir.Value) -> ir.Value:
+        """The value, not the text that is shown; what is empty comes last."""
+        return value.nullif("") if isinstance(value, ir.StringValue) else value

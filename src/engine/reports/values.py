@@ -73,7 +73,7 @@ class Made:
     figures: dict[str, Any]
     unmatched: Path | None = None
     uncomputable: Path | None = None
-    columns: list[dict[str, str]] = field(default_factory=list)
+    columns: list[dict[str, Any]] = field(default_factory=list)
 
 
 def _whole(low: str | None, high: str | None) -> int:

@@ -5,6 +5,8 @@ import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -299,3 +301,68 @@ def test_rows_keep_the_order_of_the_input(make: Make) -> None:
     made = make([{"output": "n", "formula": "n"}, {"output": "v", "formula": "v"}], source, reference)
     found = list(csv.reader(io.StringIO("\n".join(made.rows[1:]))))
     assert found == [[str(place), key[1:]] for place, key in enumerate(keys)]
+
+
+AS_WRITTEN = 'name,paid,day,ok\na,"1.234,50",02/01/2024,sim\nb,"9,05",13/12/2023,não\nc,,,\n'
+TAKEN_OVER = [{"output": name, "formula": name} for name in ("name", "paid", "day", "ok")]
+
+
+@pytest.mark.parametrize(
+    ("order", "names"),
+    [("paid", "bac"), ("-paid", "abc"), ("day", "bac"), ("-day", "abc"), ("name", "abc"), ("ok", "bac")],
+)
+def test_rows_are_sorted_by_values_and_shown_as_they_stand(make: Make, order: str, names: str) -> None:
+    made = make({"outputs": TAKEN_OVER, "order_by": [order]}, AS_WRITTEN, None)
+    assert "".join(row[0] for row in made.rows[1:]) == names
+    assert 'a,"1.234,50",02/01/2024,sim' in made.rows
+
+
+def test_the_first_rows_are_the_first_by_value(make: Make) -> None:
+    made = make({"outputs": TAKEN_OVER, "order_by": ["-paid"], "limit": 1}, AS_WRITTEN, None)
+    assert [row[0] for row in made.rows[1:]] == ["a"]
+
+
+def test_each_format_has_the_values_of_texts_written_in_another_way(make: Make, tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    made = make(TAKEN_OVER, AS_WRITTEN, None)
+    assert made.written("jsonl").decode().splitlines() == [
+        '{"name":"a","paid":1234.50,"day":"2024-01-02","ok":true}',
+        '{"name":"b","paid":9.05,"day":"2023-12-13","ok":false}',
+        '{"name":"c","paid":null,"day":null,"ok":null}',
+    ]
+    (tmp_path / "parquet").write_bytes(made.written("parquet"))
+    table = pq.read_table(tmp_path / "parquet")
+    assert table.to_pylist()[0] == {
+        "name": "a",
+        "paid": Decimal("1234.50"),
+        "day": date(2024, 1, 2),
+        "ok": True,
+    }
+    assert '<td class="n">1243.55</td>' in made.written("html").decode()
+    assert '<td class="n">1.234,50</td>' in made.written("html").decode()
+
+
+def test_users_may_name_columns_as_we_do(make: Make) -> None:
+    names = ("row", "total of cells", "place", "total", "cells")
+    document = {
+        "outputs": [{"output": name, "formula": "n / 0"} for name in names],
+        "lookups": [{"on": ["total"]}, {"on": ["rows"]}],
+    }
+    made = make(document, "total,rows,n,v@0\nx,y,1,2\n", "total,rows,v\nz,w,1\n")
+    assert made.figures["uncomputable"] == 5
+    assert made.made.uncomputable is not None
+    assert [line.split(",")[1] for line in made.made.uncomputable.read_text().splitlines()[1:]] == list(names)
+    assert made.made.unmatched is not None
+    assert made.made.unmatched.read_text().splitlines()[1:] == ["total,x,1", "rows,y,1"]
+
+
+def test_a_key_column_may_be_called_rows(make: Make) -> None:
+    document = {"outputs": [{"output": "o", "formula": "n"}], "lookups": [{"on": ["rows"]}]}
+    error = refused(make, document, "rows,n\nx,1\n", "rows,v\nz,1\nz,2\n")
+    assert "«z» in 2 rows" in error.detail
+
+
+def test_what_is_taken_does_not_mix_with_a_column_of_the_input_that_is_called_so(make: Make) -> None:
+    made = make([{"output": "o", "formula": "v"}], "k,v@0\na,wrong\n", "k,v\na,right\n")
+    assert made.rows == ["o", "right"]
