@@ -92,6 +92,11 @@ class Undeliverable(Forbidden):
     title = "It must not, or cannot, be delivered to this address"
 
 
+class OwnerDisabled(Undeliverable):
+    slug = "delivery-owner-disabled"
+    title = "The account that it would be sent for is disabled"
+
+
 class NotResendable(Conflict):
     slug = "delivery-not-resendable"
     title = "Only a delivery that failed or was sent can be sent again"

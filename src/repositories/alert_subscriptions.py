@@ -7,7 +7,7 @@ from sqlalchemy import delete, func, or_, select, text
 
 from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
-from src.models import AlertSubscription
+from src.models import Account, AlertSubscription
 from src.repositories.base import Repository
 
 # Marked and gathered in one statement: what somebody else is at is left to him.
@@ -67,11 +67,11 @@ class AlertSubscriptionRepository(Repository[AlertSubscription]):
         self.session.execute(delete(AlertSubscription).where(AlertSubscription.id == subscription.id))
 
     def of_rule(self, rule_id: UUID) -> list[AlertSubscription]:
-        """Those that want to know of this rule's alerts."""
+        """Those that want to know of this rule's alerts, and whose accounts are not disabled."""
         is_meant = or_(AlertSubscription.rule_id == rule_id, AlertSubscription.rule_id.is_(None))
-        return list(
-            self.session.scalars(select(AlertSubscription).where(is_meant).order_by(AlertSubscription.id))
-        )
+        able = select(AlertSubscription).join(Account, Account.id == AlertSubscription.owner_id)
+        statement = able.where(is_meant, ~Account.is_disabled).order_by(AlertSubscription.id)
+        return list(self.session.scalars(statement))
 
     def take_untold(self, *, most: int, shown: int) -> list[Raised]:
         """Alerts that nobody was told of, by rule; from now on they count as told."""

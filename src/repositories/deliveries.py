@@ -12,7 +12,7 @@ from src.domain.deliveries import MOST_ITEMS, DeliveryState
 from src.domain.errors import NotFound
 from src.domain.jobs import JobState
 from src.domain.paging import Page, PageQuery
-from src.models import Delivery, Job, WebhookSecret
+from src.models import Account, Delivery, Job, WebhookSecret
 from src.repositories.base import Repository
 
 OVER = [state for state in JobState if state.is_over]
@@ -63,8 +63,17 @@ class DeliveryRepository(Repository[Delivery]):
         lost = (Delivery.state == DeliveryState.SENDING) & ~job.exists()
         return list(self.session.scalars(select(Delivery).where(lost).limit(limit).with_for_update()))
 
+    def of_disabled(self, limit: int) -> list[Delivery]:
+        """What waits to be sent for accounts that are disabled."""
+        owner = select(Account.id).where(Account.id == Delivery.owner_id, Account.is_disabled)
+        waiting = (Delivery.state == DeliveryState.WAITING) & owner.exists()
+        return list(self.session.scalars(select(Delivery).where(waiting).limit(limit).with_for_update()))
+
     def due(self, limit: int) -> list[Delivery]:
-        """What can be sent now, the oldest first; of a group the first, once it is the group's turn."""
+        """What can be sent now: the oldest of each owner first, so that nobody's many hide another's one.
+
+        Of a group it is the first, once it is the group's turn.
+        """
         own = func.coalesce(Delivery.group_key, Delivery.id.cast(Delivery.group_key.type))
         place = (Delivery.owner_id, Delivery.channel, Delivery.address, own)
         now = func.clock_timestamp()
@@ -74,8 +83,15 @@ class DeliveryRepository(Repository[Delivery]):
             .ext(distinct_on(*place))
             .order_by(*place, Delivery.attempts.desc(), Delivery.id)
         )
-        statement = select(Delivery).where(Delivery.id.in_(first)).order_by(Delivery.id).limit(limit)
-        return list(self.session.scalars(statement.with_for_update()))
+        place_of_owner = func.row_number().over(partition_by=Delivery.owner_id, order_by=Delivery.id)
+        ranked = select(Delivery.id, place_of_owner.label("rank")).where(Delivery.id.in_(first)).subquery()
+        statement = (
+            select(Delivery)
+            .join(ranked, ranked.c.id == Delivery.id)
+            .order_by(ranked.c.rank, Delivery.id)
+            .limit(limit)
+        )
+        return list(self.session.scalars(statement.with_for_update(of=Delivery)))
 
     def join(self, lead: Delivery) -> None:
         """What waits for the same group and address goes with this one, up to a number."""

@@ -43,9 +43,13 @@ class ScheduleRepository(Repository[Schedule]):
         return now
 
     def due(self, limit: int) -> list[UUID]:
-        """The schedules that are due, whoever is at them; each is taken in a transaction of its own."""
+        """The schedules that are due, whoever is at them; each is taken in a transaction of its own.
+
+        The first of each owner comes first: whose queue is full does not hide what is due of others.
+        """
         is_due = Schedule.is_paused.is_(False) & (Schedule.next_due <= func.clock_timestamp())
-        statement = select(Schedule.id).where(is_due).order_by(Schedule.next_due).limit(limit)
+        rank = func.row_number().over(partition_by=Schedule.owner_id, order_by=Schedule.next_due)
+        statement = select(Schedule.id).where(is_due).order_by(rank, Schedule.next_due).limit(limit)
         return list(self.session.scalars(statement))
 
     def take(self, id_: UUID) -> Schedule | None:
@@ -100,7 +104,7 @@ class ScheduleRunRepository(Repository[ScheduleRun]):
         return self.session.scalar(select(ScheduleRun).where(waiting).order_by(ScheduleRun.due_at).limit(1))
 
     def with_a_turn(self, limit: int) -> list[UUID]:
-        """The schedules that have a run which waits, and none that is not over."""
+        """The schedules that have a run which waits, and none that is not over; of each owner one first."""
         other = aliased(ScheduleRun)
         busy = (
             select(other.id)
@@ -108,8 +112,9 @@ class ScheduleRunRepository(Repository[ScheduleRun]):
             .where(other.schedule_id == ScheduleRun.schedule_id, Job.state.in_(UNFINISHED))
         )
         waiting = (ScheduleRun.state == RunState.WAITING) & ~busy.exists()
-        statement = select(ScheduleRun.schedule_id).where(waiting).distinct()
-        return list(self.session.scalars(statement.limit(limit)))
+        rank = func.row_number().over(partition_by=Schedule.owner_id, order_by=Schedule.id)
+        statement = select(Schedule.id).where(Schedule.id.in_(select(ScheduleRun.schedule_id).where(waiting)))
+        return list(self.session.scalars(statement.order_by(rank, Schedule.id).limit(limit)))
 
     def made(self, schedule_id: UUID) -> list[ScheduleRun]:
         """The runs whose product is there still, the newest first."""

@@ -20,6 +20,7 @@ from src.domain.deliveries import (
     NotResendable,
     NoWebhookSecret,
     On,
+    OwnerDisabled,
     Parcel,
     Target,
     Undeliverable,
@@ -30,6 +31,7 @@ from src.domain.errors import DomainError, FieldError, TooManyRequests
 from src.domain.jobs import JobState, QueueFull
 from src.domain.roles import Actor
 from src.models import Delivery, Job, WebhookSecret
+from src.repositories.accounts import AccountRepository
 from src.repositories.deliveries import DeliveryRepository, WebhookSecretRepository
 from src.repositories.files import FileRepository
 from src.repositories.jobs import JobRepository
@@ -49,6 +51,7 @@ class DeliveryService:
         self.secrets = WebhookSecretRepository(session)
         self.files = FileRepository(session)
         self.job_rows = JobRepository(session)
+        self.accounts = AccountRepository(session)
         self.audit = AuditTrail(session)
         self.jobs = jobs
         self.settings = settings
@@ -131,6 +134,9 @@ class DeliveryService:
         for row in self.rows.stuck(SLICE):
             self.failed(row, NotDelivered("The job that was sending it ended without a word."))
         self.session.flush()
+        for row in self.rows.of_disabled(SLICE):
+            self.failed(row, OwnerDisabled())
+        self.session.flush()
         sending = [row for row in self.rows.due(SLICE) if self._is_released(row)]
         self.session.flush()
         return len(sending)
@@ -138,6 +144,8 @@ class DeliveryService:
     def to_send(self, delivery_id: UUID, job_id: UUID) -> Parcel:
         """All that is needed to send it, if this job still is the one to do so."""
         row = self._sending(delivery_id, job_id)
+        if self.accounts.get(row.owner_id).is_disabled:
+            raise OwnerDisabled
         file = self.files.find(row.file_id) if row.file_id else None
         return Parcel(
             id=row.id,

@@ -14,11 +14,11 @@ def deliver(run: JobRun) -> Outcome:
     Whoever is killed in between has perhaps sent it: it goes out again, under the same id.
     """
     delivery_id, job_id = UUID(run.job.args["delivery_id"]), run.job.id
-    with run.services() as s:
-        parcel = s.deliveries.to_send(delivery_id, job_id)
     links = {"delivery_id": str(delivery_id), "delivery": f"/api/v1/deliveries/{delivery_id}"}
     sender = Sender(run.adapters.settings, run.adapters.storage, run.check)
     try:
+        with run.services() as s:
+            parcel = s.deliveries.to_send(delivery_id, job_id)
         said = sender.send(parcel)
     except (NotDelivered, Undeliverable) as failure:
         error: DomainError = failure

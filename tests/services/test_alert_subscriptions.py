@@ -3,12 +3,12 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from src.domain.deliveries import Channel, Target
 from src.domain.errors import DomainError
 from src.domain.roles import Actor
-from src.models import AlertRule, Client, Delivery
+from src.models import Account, AlertRule, Client, Delivery
 from src.scheduler import tell_alerts
 from src.services import alert_subscriptions
 from src.wiring import services
@@ -105,6 +105,18 @@ def test_who_asked_for_one_rule_is_told_of_that(app: Any, by: Actor, rule: Alert
         for code in (rule.code, other.code)
     ]
     assert rows == sorted([*everything, (by.account_id, HOOK.address, rule.code)])
+
+
+def test_a_disabled_account_is_told_of_nothing(app: Any, by: Actor, rule: AlertRule, ana: Client) -> None:
+    somebody = an_owner(app)
+    subscribe(by, HOOK)
+    subscribe(somebody, OTHER)
+    with services() as s:
+        disabled = update(Account).where(Account.id == somebody.account_id).values(is_disabled=True)
+        s.session.execute(disabled)
+    an_alert(rule, ana)
+    tell_alerts()
+    assert [row.owner_id for row in told()] == [by.account_id]
 
 
 def test_what_was_raised_before_anybody_subscribed_is_told_to_nobody(

@@ -20,9 +20,13 @@ from src.domain.deliveries import (
     Undeliverable,
     Wish,
 )
+from src.domain.jobs import JobState
 from src.domain.roles import Actor
-from src.models import Delivery, Job
+from src.models import Account, Delivery, Job
+from src.services import deliveries
 from src.services.deliveries import KIND
+from src.tasks.handlers import HANDLERS
+from src.tasks.running import run_job
 from src.wiring import services
 from tests.committing import Workshop
 
@@ -75,6 +79,12 @@ def let_pass(seconds: float) -> None:
         ago = timedelta(seconds=seconds)
         moved = {"due_at": Delivery.due_at - ago, "finished_at": Delivery.finished_at - ago}
         s.session.execute(update(Delivery).values(**moved))
+
+
+def disable(owner: Actor) -> None:
+    with services() as s:
+        disabled = update(Account).where(Account.id == owner.account_id).values(is_disabled=True)
+        s.session.execute(disabled)
 
 
 def numbers(id_: UUID) -> list[int]:
@@ -270,6 +280,46 @@ def test_a_full_queue_holds_deliveries_up_and_loses_none(workshop: Workshop, own
         s.session.execute(text("DELETE FROM job WHERE kind = 'test'"))
     assert release() == 1
     assert read(id_).state == DeliveryState.SENDING
+
+
+def test_an_owner_with_much_in_the_outbox_does_not_hide_what_others_wait_for(
+    workshop: Workshop, owner: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries, "SLICE", 3)
+    for number in range(5):
+        queue(owner, number)
+    other = queue(workshop.files.owner())
+    assert release() == 3
+    assert read(other).state == DeliveryState.SENDING
+
+
+def test_what_waits_for_an_account_that_was_disabled_fails_and_says_why(
+    workshop: Workshop, owner: Actor
+) -> None:
+    id_ = queue(owner)
+    other = queue(workshop.files.owner())
+    disable(owner)
+    assert release() == 1
+    row = read(id_)
+    assert row.state == DeliveryState.FAILED
+    assert row.error is not None
+    assert row.error["slug"] == "delivery-owner-disabled"
+    assert read(other).state == DeliveryState.SENDING
+
+
+def test_what_is_on_its_way_when_its_account_is_disabled_is_not_sent(
+    workshop: Workshop, owner: Actor
+) -> None:
+    id_ = queue(owner)
+    release()
+    disable(owner)
+    sending = read(id_).sending_job_id
+    assert sending
+    assert run_job(sending, HANDLERS) is JobState.FAILED
+    row = read(id_)
+    assert row.state == DeliveryState.FAILED
+    assert row.error is not None
+    assert row.error["slug"] == "delivery-owner-disabled"
 
 
 def test_a_renewed_secret_signs_beside_the_former_one_for_a_day(workshop: Workshop, owner: Actor) -> None:

@@ -16,6 +16,7 @@ from src.domain.jobs import QueueFull
 from src.domain.roles import Actor
 from src.domain.schedules import Misfire, NoInput, Overlap, RunState
 from src.models import Delivery, File, Job, Schedule, ScheduleRun
+from src.services import schedules
 from src.services.schedules import ScheduleService, Started, Work
 from src.wiring import Services, services
 from tests.committing import Workshop
@@ -55,7 +56,7 @@ def owner(workshop: Workshop) -> Actor:
 def make(workshop: Workshop, bench: Bench, owner: Actor) -> Any:
     file = workshop.files.add(owner)
 
-    def schedule(**members: Any) -> Schedule:
+    def schedule(by: Actor = owner, **members: Any) -> Schedule:
         defaults = {
             "name": "test",
             "cron": EVERY_MINUTE,
@@ -68,7 +69,7 @@ def make(workshop: Workshop, bench: Bench, owner: Actor) -> Any:
             "keep": 1_000,
         }
         with services() as s:
-            return bench.service(s).create(owner, **defaults | members)
+            return bench.service(s).create(by, **defaults | members)
 
     return schedule
 
@@ -152,6 +153,32 @@ def test_six_schedulers_at_once_fire_each_due_time_once(
         assert counts["started"] == started + late
         jobs = [run.job_id for run in found if run.state == RunState.STARTED]
         assert len(set(jobs)) == len(jobs)
+
+
+def test_an_owner_with_many_that_are_due_does_not_hide_those_of_others(
+    workshop: Workshop, bench: Bench, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "SLICE", 2)
+    for _ in range(3):
+        let_pass(make(), 5)
+    stranger = workshop.files.owner()
+    other = make(by=stranger, input_file_id=workshop.files.add(stranger).id)
+    let_pass(other, 1)
+    with services() as s:
+        assert other.id in bench.service(s).due()
+
+
+def test_an_owner_with_many_that_wait_does_not_hide_those_of_others(
+    workshop: Workshop, bench: Bench, make: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "SLICE", 2)
+    stranger = workshop.files.owner()
+    many = [make(), make(), make(), make(by=stranger, input_file_id=workshop.files.add(stranger).id)]
+    with services() as s:
+        for schedule in many:
+            s.session.add(ScheduleRun(schedule_id=schedule.id, state=RunState.WAITING))
+    with services() as s:
+        assert many[-1].id in bench.service(s).due()
 
 
 def test_a_scheduler_that_dies_before_the_commit_leaves_the_due_time_to_another(
