@@ -72,10 +72,11 @@ def hello() -> Flask:
 
 
 @contextmanager
-def serving(target: str, env: dict[str, str], log: Path) -> Iterator[str]:
+def serving(target: str, env: dict[str, str], log: Path, processes: int = 1) -> Iterator[str]:
     """The production web server with this application; its address."""
     port = _free_port()
-    wanted = web_command(Settings(host="127.0.0.1", port=port))
+    folder = Path(env.get("VAR_DIR", log.parent))
+    wanted = web_command(Settings(host="127.0.0.1", port=port, web_processes=processes, var_dir=folder))
     if APP not in wanted:
         raise LoadError(f"the web command names no {APP}: {wanted}")
     command = [target if part == APP else part for part in wanted]
@@ -140,12 +141,12 @@ def migrate(env: dict[str, str]) -> None:
 def prepare(base: str) -> list[Case]:
     """Log in, upload the files, start a job; what is then asked for."""
     account = ACCOUNT | {"email": f"bench-{secrets.token_hex(4)}@example.org"}
-    _post(f"{base}/api/v1/auth/register", account)
-    token = _post(f"{base}/api/v1/auth/login", account)["access"]
+    post_json(f"{base}/api/v1/auth/register", account)
+    token = post_json(f"{base}/api/v1/auth/login", account)["access"]
     for number in range(FILES):
         rows = f"id;valor;data\n{number};1.234,50;31/12/2025\n".encode()
-        kept = _post(f"{base}/api/v1/files?filename=file-{number:03}.csv", rows, token)
-    job = _post(f"{base}/api/v1/files/{kept['id']}/profile", b"", token)
+        kept = post_json(f"{base}/api/v1/files?filename=file-{number:03}.csv", rows, token)
+    job = post_json(f"{base}/api/v1/files/{kept['id']}/profile", b"", token)
     headers = {"Authorization": f"Bearer {token}"}
     return [
         Case("`GET /livez`", f"{base}/livez"),
@@ -154,7 +155,7 @@ def prepare(base: str) -> list[Case]:
     ]
 
 
-def _post(url: str, body: dict[str, str] | bytes, token: str = "") -> dict[str, Any]:
+def post_json(url: str, body: dict[str, Any] | bytes, token: str = "") -> dict[str, Any]:
     """POST JSON or bytes, and read the JSON that comes back; any problem ends the bench."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     kind = "application/octet-stream" if isinstance(body, bytes) else "application/json"

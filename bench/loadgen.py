@@ -5,7 +5,7 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -24,6 +24,7 @@ class Sample:
     rps: float
     p50: float
     p99: float
+    refused: float = 0.0  # of all answers
 
 
 def client_name() -> str:
@@ -36,6 +37,14 @@ def load(url: str, headers: Mapping[str, str], clients: int, seconds: int) -> Sa
     if shutil.which("wrk"):
         return _wrk(url, headers, clients, seconds)
     return asyncio.run(_Load(url, headers).run(clients, seconds))
+
+
+def post(
+    url: str, headers: Mapping[str, str], clients: int, seconds: float, bodies: Iterator[bytes]
+) -> Sample:
+    """Send one body after the other over `clients` connections. An answer of 4xx counts as refused, not as
+    done; its time counts."""
+    return asyncio.run(_Load(url, headers, bodies).run(clients, seconds))
 
 
 def _wrk(url: str, headers: Mapping[str, str], clients: int, seconds: int) -> Sample:
@@ -76,7 +85,7 @@ class _Client(asyncio.Protocol):
 
     def _ask(self, transport: asyncio.Transport) -> None:
         self._asked = time.perf_counter()
-        transport.write(self._load.request)
+        transport.write(self._load.request())
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -84,11 +93,13 @@ class _Client(asyncio.Protocol):
         if not separator or self._transport is None:
             return
         length = re.search(rb"(?i)\ncontent-length: *(\d+)", head)
-        if length is None or not head.startswith(b"HTTP/1.1 200"):
+        is_refused = head.startswith(b"HTTP/1.1 4") and self._load.bodies is not None
+        if length is None or not (is_refused or head.startswith(b"HTTP/1.1 200")):
             self._load.fail(head)
             self._transport.close()
         elif len(body) >= int(length[1]):
             self._buffer = b""
+            self._load.refused += is_refused
             self._load.milliseconds.append((time.perf_counter() - self._asked) * 1000)
             self._ask(self._transport)
 
@@ -108,7 +119,9 @@ class _Load:
 
     url: str
     headers: Mapping[str, str]
-    request: bytes = b""
+    bodies: Iterator[bytes] | None = None
+    head: bytes = b""
+    refused: int = 0
     is_over: bool = False
     milliseconds: list[float] = field(default_factory=list)
     problem: bytes = b""
@@ -116,14 +129,20 @@ class _Load:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         path = parts.path + (f"?{parts.query}" if parts.query else "")
-        lines = [f"GET {path} HTTP/1.1", f"Host: {parts.netloc}"]
+        lines = [f"{'GET' if self.bodies is None else 'POST'} {path} HTTP/1.1", f"Host: {parts.netloc}"]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
-        self.request = ("\r\n".join(lines) + "\r\n\r\n").encode()
+        self.head = "\r\n".join(lines).encode()
+
+    def request(self) -> bytes:
+        if self.bodies is None:
+            return self.head + b"\r\n\r\n"
+        body = next(self.bodies)
+        return b"%s\r\nContent-Length: %d\r\n\r\n%s" % (self.head, len(body), body)
 
     def fail(self, why: bytes) -> None:
         self.problem = self.problem or why
 
-    async def run(self, clients: int, seconds: int) -> Sample:
+    async def run(self, clients: int, seconds: float) -> Sample:
         parts = urlsplit(self.url)
         loop = asyncio.get_running_loop()
         connections = [
@@ -137,4 +156,6 @@ class _Load:
         if self.problem or len(self.milliseconds) < 2:
             raise LoadError(f"{self.url}: {self.problem.decode(errors='replace') or 'no answers'}")
         took = sorted(self.milliseconds)
-        return Sample(len(took) / seconds, took[len(took) // 2], took[int(len(took) * 0.99)])
+        good = len(took) - self.refused
+        p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
+        return Sample(good / seconds, p50, p99, self.refused / len(took))

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import orjson
 import structlog
 
 ROTATE_AT = 20 * 1024 * 1024
@@ -31,7 +32,7 @@ class SharedFile(logging.handlers.WatchedFileHandler):
 
     def _is_full(self) -> bool:
         with suppress(FileNotFoundError):
-            return Path(self.baseFilename).stat().st_size >= ROTATE_AT
+            return os.stat(self.baseFilename).st_size >= ROTATE_AT
         return False
 
     def _rotate(self) -> None:
@@ -69,7 +70,7 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
     """Send everything that the standard logging gets to stderr and, as JSON, to a rotated file."""
     is_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     console: logging.Handler = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_formatter(structlog.processors.JSONRenderer() if is_json else _terminal()))
+    console.setFormatter(_formatter(_json() if is_json else _terminal()))
     handlers = [console]
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -84,7 +85,7 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
 
 def _file(folder: str, name: str) -> SharedFile:
     file = SharedFile(Path(folder, name), delay=True)
-    file.setFormatter(_formatter(structlog.processors.JSONRenderer()))
+    file.setFormatter(_formatter(_json()))
     return file
 
 
@@ -93,6 +94,14 @@ def _separate(name: str, handlers: list[logging.Handler]) -> None:
     logger = logging.getLogger(name)
     logger.handlers[:] = handlers
     logger.propagate = not handlers
+
+
+def _json() -> structlog.processors.JSONRenderer:
+    return structlog.processors.JSONRenderer(serializer=_dumps)
+
+
+def _dumps(event: Event, **_: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _terminal() -> structlog.dev.ConsoleRenderer:

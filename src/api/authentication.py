@@ -77,7 +77,7 @@ def _credential(req: Request) -> str | None:
 def _actor_by_token(token: str) -> Actor:
     claims = tokens.read(token, "access")
     family = tokens.family_of(claims)
-    with services() as s:
+    with services(is_plain=True) as s:
         login = s.family_rows.find_caller(family)
     if login is None or str(login.account_id) != claims["sub"]:
         raise LoginEnded("Log in again.")
@@ -85,7 +85,7 @@ def _actor_by_token(token: str) -> Actor:
 
 
 def _actor_by_key(secret: str) -> Actor:
-    with services() as s:
+    with services(is_plain=True) as s:
         found = s.api_keys.find_actor(secret)
     if found is None:
         raise BadApiKey("It is unknown, revoked or expired.")

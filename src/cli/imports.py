@@ -61,9 +61,16 @@ def run(
 ) -> None:
     """Load FILE into a dataset and wait for it; fails unless the import succeeds."""
     checked(OptionsSchema(), options)
-    need_worker()
     wanted = Terms(mapping=mapping, options=options, **terms)
-    imported = _started(path, dataset, wanted, account_of(login_name), is_forced=is_forced)
+    load(path, dataset, wanted, login_name, is_forced=is_forced, as_json=as_json)
+
+
+def load(
+    path: Path, dataset: str, terms: Terms, login_name: str | None, *, is_forced: bool, as_json: bool
+) -> None:
+    """Start the import, watch it to its end, and show what came of it; fails unless it succeeds."""
+    need_worker()
+    imported = _started(path, dataset, terms, account_of(login_name), is_forced=is_forced)
     with watching(is_quiet=as_json) as watch:
         done = awaited(lambda: _finished(imported, watch))
     shown: dict[str, Any] = IMPORT.dump(done)

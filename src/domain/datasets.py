@@ -1,101 +1,24 @@
 """What can be imported: each dataset is one declaration, and the import knows none of them by name."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any, Literal, Self
+from decimal import Decimal
 
-FieldType = Literal["text", "identifier", "email", "choice", "code", "decimal", "date", "datetime"]
-Mode = Literal["insert", "upsert"]
+from src.domain.declarations import Dataset, Field, FieldType, Folds, Mode, Reference, SignRule
 
-
-@dataclass(frozen=True, kw_only=True)
-class Reference:
-    """A field that names a row of another table by its `column`; the dataset's table keeps its id."""
-
-    table: str
-    column: str
-    key: str  # the column of the dataset's own table that holds the id
-    is_made: bool  # whether an unknown one is made, or the row rejected with `code`
-    code: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Field:
-    """One value of a row: how it is read, what is refused, and which headers mean it."""
-
-    name: str
-    type: FieldType
-    is_required: bool = False
-    max_length: int = 0  # characters; 0: no limit
-    digits: int = 15  # of a decimal, with its places
-    places: int = 2
-    choices: tuple[str, ...] = ()
-    upper: bool = False  # a code or choice is kept in capitals, else in small letters
-    first: date | None = None  # the bounds of a date, both included
-    last: date | None = None
-    default: str | None = None
-    aliases: tuple[str, ...] = ()
-    reference: Reference | None = None
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Self:
-        bounds = {name: data[name] and date.fromisoformat(data[name]) for name in ("first", "last")}
-        tuples = {name: tuple(data[name]) for name in ("choices", "aliases")}
-        reference = data["reference"] and Reference(**data["reference"])
-        return cls(**{**data, **bounds, **tuples, "reference": reference})
-
-    def to_json(self) -> dict[str, Any]:
-        bounds = {name: day and day.isoformat() for name, day in (("first", self.first), ("last", self.last))}
-        return {**asdict(self), **bounds}
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignRule:
-    """The sign of a number depends on a choice: a value below zero only for some of them."""
-
-    field: str
-    choice: str
-    not_negative: tuple[str, ...]
-    not_positive: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Folds:
-    """Columns of a table whose rows are counted by month: where, who, for whom, when due, when done."""
-
-    place: str
-    who: str
-    whom: str
-    due: str
-    done: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Dataset:
-    """A kind of row that can be imported, and the table that it goes to."""
-
-    name: str
-    title: str
-    table: str
-    fields: tuple[Field, ...]
-    key: str | None = None  # the field that names a row
-    key_column: str | None = None  # its column
-    unique: Mapping[str, str] | None = None  # other fields that no two rows share, with their reject codes
-    order_by: str | None = None  # rows are written in this order, which is that of an index
-    time_zone: str | None = None  # of times without an offset; None: the one of the business
-    default_mode: Mode = "insert"
-    modes: tuple[Mode, ...] = ("insert", "upsert")
-    rules: tuple[SignRule, ...] = ()
-    views: tuple[str, ...] = ()  # materialized views that show its rows
-    folds: Folds | None = None  # rollups of its rows
-
-    def field(self, name: str) -> Field:
-        return next(field for field in self.fields if field.name == name)
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return tuple(field.name for field in self.fields if field.is_required)
+__all__ = [
+    "ATENDIMENTOS",
+    "CLIENTS",
+    "DATASETS",
+    "EVENTS",
+    "TRANSACTIONS",
+    "Dataset",
+    "Field",
+    "FieldType",
+    "Folds",
+    "Mode",
+    "Reference",
+    "SignRule",
+]
 
 
 def _client(*, is_made: bool, code: str = "") -> Reference:
@@ -274,4 +197,49 @@ TRANSACTIONS = Dataset(
     ),
 )
 
-DATASETS: dict[str, Dataset] = {dataset.name: dataset for dataset in (ATENDIMENTOS, CLIENTS, TRANSACTIONS)}
+EVENTS = Dataset(
+    name="events",
+    title="Events",
+    table="event",
+    modes=("insert",),
+    is_appended=True,
+    fields=(
+        Field(
+            name="type",
+            type="choice",
+            is_required=True,
+            choices=("deposit", "withdraw"),
+            aliases=("tipo", "event type", "operacao"),
+        ),
+        Field(
+            name="amount",
+            type="decimal",
+            is_required=True,
+            digits=10,
+            lowest=Decimal("0.01"),
+            aliases=("valor", "value", "montante", "quantia"),
+        ),
+        Field(
+            name="user_id",
+            type="identifier",
+            is_required=True,
+            max_length=50,
+            aliases=("client id", "id cliente", "cliente", "customer id", "user", "client"),
+            reference=_client(is_made=False, code="unknown_client"),
+        ),
+        Field(
+            name="t",
+            type="decimal",
+            is_required=True,
+            digits=19,
+            places=0,
+            lowest=Decimal(0),
+            highest=Decimal(2**63 - 1),
+            aliases=("time", "timestamp", "second", "segundo"),
+        ),
+    ),
+)
+
+DATASETS: dict[str, Dataset] = {
+    dataset.name: dataset for dataset in (ATENDIMENTOS, CLIENTS, TRANSACTIONS, EVENTS)
+}

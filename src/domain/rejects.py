@@ -31,6 +31,7 @@ MESSAGES = {
     "already_there": "This key is in the table already.",
     "already_loaded": "This line is none of those still refused. It was left as it is.",
     "unknown_client": "There is no client of this id. Import the client first, or correct the id.",
+    "not_rising": "Events are kept in the order of t, and this t is not above the latest.",
     "email_taken": "Another client has this e-mail address already.",
     "refused": "The database refused this row.",
 }

@@ -67,6 +67,16 @@ def are_above_zero(values: pa.Array) -> Flags:
     return _compared(pc.greater, values)
 
 
+def are_outside(values: pa.Array, low: Decimal | None, high: Decimal | None) -> Flags:
+    """Which numbers lie outside of bounds that are included."""
+    is_out = np.zeros(len(values), bool)
+    for compare, bound in ((pc.less, low), (pc.greater, high)):
+        if bound is not None:
+            exact = pa.scalar(bound).cast(values.type)
+            is_out |= flags(pc.fill_null(compare(values, exact), False))
+    return is_out
+
+
 def _compared(compare: "pc.Function", values: pa.Array) -> Flags:
     return flags(pc.fill_null(compare(values, pa.scalar(Decimal(0), values.type)), False))
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.domain.datasets import FieldType, SignRule
-from src.engine.amounts import are_above_zero, are_below_zero, read_amounts
+from src.engine.amounts import are_above_zero, are_below_zero, are_outside, read_amounts
 from src.engine.clocks import DAY
 from src.engine.faults import Found
 from src.engine.moments import as_dates, as_timestamps, day_number, read_days, read_moments
@@ -116,7 +117,15 @@ def _read_decimal(cast: Cast) -> None:
     }
     for code in sorted(amounts.faults):
         cast.refuse(code, amounts.faults[code], details.get(code, ""))
+    low, high = wanted.lowest, wanted.highest
+    if low is not None or high is not None:
+        is_out = are_outside(amounts.values, low, high)
+        cast.refuse("out_of_range", np.flatnonzero(is_out), _bounds(low, high))
     cast.values = amounts.values
+
+
+def _bounds(low: Decimal | None, high: Decimal | None) -> str:
+    return f"At least {low}." if high is None else f"From {low or 0} to {high}."
 
 
 def _read_date(cast: Cast) -> None:

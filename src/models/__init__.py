@@ -9,6 +9,7 @@ from src.models.audit import AuditEntry
 from src.models.base import Base
 from src.models.clients import Client
 from src.models.deliveries import Delivery, WebhookSecret
+from src.models.event_imports import EventImportChunk
 from src.models.events import Event, EventHighWater, EventOrder
 from src.models.files import File
 from src.models.idempotency import IdempotencyKey
@@ -45,6 +46,7 @@ __all__ = [
     "Delivery",
     "Event",
     "EventHighWater",
+    "EventImportChunk",
     "EventOrder",
     "File",
     "IdempotencyKey",

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from src.domain.errors import Conflict, NotFound
 from src.domain.paging import Page, PageQuery
-from src.models import Atendimento, Client, File, Import, ImportChange, Transaction
+from src.models import Atendimento, Client, Event, File, Import, ImportChange, Transaction
 from src.models.clients import CLIENT_NUMBER
 from src.repositories.base import Repository
 
@@ -145,6 +145,7 @@ class ClientRepository(Repository[Client]):
             select(ImportChange.import_id).where(ImportChange.row_id == client.id),
             select(Transaction.import_id).where(Transaction.client_id == client.id),
             select(Atendimento.import_id).where(Atendimento.client_id == client.id),
+            select(Event.import_id).where(Event.client_id == client.id),
         )
         known = select(rows[0].union(*rows[1:]).subquery().c.import_id)
         brought = Import.id.in_(known) | Import.parent_id.in_(known) | Import.id.in_(more)

@@ -58,6 +58,15 @@ FIND_CALLER = _of_live_family(
 )
 
 
+FIND_KEY = text("""
+    SELECT k.id, k.scopes, a.id AS account_id, a.role, coalesce(a.email, a.username) AS login_name,
+        k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute' AS is_stale
+    FROM api_key k JOIN account a ON a.id = k.account_id
+    WHERE k.key_hash = :key_hash AND k.revoked_at IS NULL AND NOT a.is_disabled
+        AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
+""")
+
+
 class ApiKeyNotFound(NotFound):
     slug = "api-key-not-found"
     title = "There is no such API key, or it is not yours"
@@ -69,6 +78,14 @@ class LiveLogin(NamedTuple):
     account_id: UUID
     role: str
     login_name: str
+
+
+class LiveKey(NamedTuple):
+    """What a good API key may do, and for whom."""
+
+    id: UUID
+    scopes: list[str]
+    login: LiveLogin
 
 
 class TokenFamilyRepository(Repository[TokenFamily]):
@@ -132,22 +149,15 @@ class ApiKeyRepository(Repository[ApiKey]):
     def search(self, query: PageQuery, *, owner_id: UUID | None) -> Page[ApiKey]:
         return self.page(query, *([ApiKey.account_id == owner_id] if owner_id else []))
 
-    def find_live(self, key_hash: str) -> tuple[ApiKey, Account] | None:
-        """The key and its account, both usable; notes the use at most once a minute."""
-        now = func.clock_timestamp()
-        is_stale = ApiKey.last_used_at.is_(None) | (ApiKey.last_used_at < now - timedelta(minutes=1))
-        row = self.session.execute(
-            select(ApiKey, Account, is_stale)
-            .join(Account, Account.id == ApiKey.account_id)
-            .where(ApiKey.key_hash == key_hash, ApiKey.revoked_at.is_(None), Account.is_disabled.is_(False))
-            .where((ApiKey.expires_at.is_(None)) | (ApiKey.expires_at > now))
-        ).one_or_none()
+    def find_caller(self, key_hash: str) -> LiveKey | None:
+        """Who a usable key stands for; notes the use at most once a minute."""
+        row = self.session.execute(FIND_KEY, {"key_hash": key_hash}).one_or_none()
         if row is None:
             return None
-        key, account, note_use = row
-        if note_use:
-            self.session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=now))
-        return key, account
+        if row.is_stale:
+            used = update(ApiKey).where(ApiKey.id == row.id).values(last_used_at=func.clock_timestamp())
+            self.session.execute(used)
+        return LiveKey(row.id, row.scopes, LiveLogin(row.account_id, row.role, row.login_name))
 
 
 class LoginThrottleRepository(Repository[LoginThrottle]):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Dataset, Field
+from src.domain.datasets import ATENDIMENTOS, CLIENTS, EVENTS, TRANSACTIONS, Dataset, Field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +49,7 @@ TARGETS: dict[str, Target] = {
             on_update="deleted_at = NULL",
         ),
         Target(dataset=TRANSACTIONS, has_versions=False),
+        Target(dataset=EVENTS, has_versions=False),
     )
 }
 

@@ -9,10 +9,9 @@ from sqlalchemy import func
 from sqlalchemy.orm import Session
 
 from src.domain.errors import FieldError, Invalid
-from src.domain.roles import SCOPES, Actor
+from src.domain.roles import SCOPES, Actor, Role
 from src.models import ApiKey
 from src.repositories.logins import ApiKeyRepository
-from src.services.accounts import actor_of
 from src.services.audit import AuditTrail
 
 PREFIX = "ind_"
@@ -60,11 +59,12 @@ class ApiKeyService:
 
     def find_actor(self, secret: str) -> Actor | None:
         """Who this key stands for, if it is good."""
-        found = self.keys.find_live(hash_of(secret))
+        found = self.keys.find_caller(hash_of(secret))
         if found is None:
             return None
-        key, account = found
-        return actor_of(account, key_id=key.id, scopes=frozenset(key.scopes))
+        login = found.login
+        role, scopes = Role(login.role), frozenset(found.scopes)
+        return Actor(login.account_id, login.login_name, role, key_id=found.id, scopes=scopes)
 
 
 def hash_of(secret: str) -> str:

@@ -20,7 +20,7 @@ from src.engine.values import Detected
 from src.models import File, Import
 from src.repositories.files import FileRepository
 from src.repositories.imports import ImportRepository
-from src.services.imports import ImportService, must_be, rows_belong_to
+from src.services.imports import ImportService, changeable, must_be, rows_belong_to
 from src.services.jobs import JobService
 from src.services.loading import Counts, Loading, plan_for, readings_of
 
@@ -58,6 +58,7 @@ class CorrectionService:
         """Put it in line, read as its import was; or answer the one in line of the same table."""
         whole = self.rows.get_own(rows_belong_to(parent), None)
         must_be(whole, ImportState.DONE)
+        changeable(whole.dataset)
         if whole.rejects_file_id is None:
             raise NothingToCorrect
         places_of([column.name for column in table.columns], _headers(whole))

@@ -41,6 +41,8 @@ class EventIntake:
 
     def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
         """Store these events, in this order and one transaction; an outcome for each."""
+        if not events:
+            return []
         ticket = _Ticket(events)
         with self._door:
             if sum(len(other.events) for other in self._waiting) > MOST_WAITING:
@@ -85,7 +87,7 @@ class EventIntake:
 
     def _write(self, tickets: list[_Ticket]) -> None:
         """They came at the same time, so any order of them is true; a higher t first would lose the lower."""
-        order = sorted(tickets, key=lambda ticket: ticket.events[0].t if ticket.events else 0)
+        order = sorted(tickets, key=lambda ticket: ticket.events[0].t)
         events = [event for ticket in order for event in ticket.events]
         try:
             outcomes = iter(self._stored(events))

@@ -39,6 +39,11 @@ class UnknownDataset(Invalid):
     title = "There is no such dataset"
 
 
+class ImportIsFinal(Conflict):
+    slug = "import-is-final"
+    title = "This import can neither be undone nor corrected"
+
+
 class NotInThisState(Conflict):
     slug = "import-not-in-this-state"
     title = "That cannot be done with this import now"
@@ -81,7 +86,7 @@ class ImportService:
         mode = terms.mode or (dataset.default_mode if dataset.key in mapping else "insert")
         _check_mode(dataset, mode, mapping)
         if terms.is_bulk:
-            _check_bulk(mode, by)
+            _check_bulk(dataset, mode, by)
         return self.imports.add(
             Import(
                 owner_id=by.account_id,
@@ -141,7 +146,7 @@ class ImportService:
         headers = [column["name"] for column in imported.detected["columns"]]
         check_mapping(dataset_of(imported.dataset), imported.mapping, headers)
         if imported.is_bulk:
-            _check_bulk(imported.mode, by)
+            _check_bulk(dataset_of(imported.dataset), imported.mode, by)
         same = self._loaded_before(imported, is_wanted=is_forced or is_dry_run)
         if same is not None:
             return same, False
@@ -153,6 +158,7 @@ class ImportService:
         """Put the undoing in line; corrections go with their import."""
         imported = self.imports.get_own(imported.id, None, is_locked=True)
         must_be(imported, ImportState.DONE)
+        changeable(imported.dataset)
         if imported.parent_id:
             raise NotInThisState(
                 f"It is a correction; undo the import it belongs to: /api/v1/imports/{imported.parent_id}"
@@ -220,6 +226,14 @@ def must_be(imported: Import, *states: ImportState) -> None:
         raise NotInThisState(f"It is {state}.")
 
 
+def changeable(name: str) -> Dataset:
+    """The dataset, if what was imported into it may still change."""
+    dataset = dataset_of(name)
+    if dataset.is_appended:
+        raise ImportIsFinal(f"{dataset.title} are final: nothing is put in or taken out later.")
+    return dataset
+
+
 def _check_mode(dataset: Dataset, mode: str, mapping: Mapping[str, str]) -> None:
     if mode not in dataset.modes:
         raise Invalid(
@@ -233,9 +247,12 @@ def _check_mode(dataset: Dataset, mode: str, mapping: Mapping[str, str]) -> None
         )
 
 
-def _check_bulk(mode: str, by: Actor) -> None:
+def _check_bulk(dataset: Dataset, mode: str, by: Actor) -> None:
     if not by.role.covers(Role.ADMIN):
         raise RoleTooLow("The bulk way locks a whole table; an administrator may choose it.")
+    if dataset.is_appended:
+        message = f"{dataset.title} are appended in their order, beside live ones; there is no bulk way."
+        raise Invalid(message, errors=[FieldError("/bulk", "not_when_appended", "Leave it out.")])
     if mode != "insert":
         raise Invalid(
             "The bulk way is for inserting: an upsert finds rows by the indexes that it would drop.",

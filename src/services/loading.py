@@ -182,6 +182,7 @@ class LoadingService:
 
     def stage(self, imported: Import, plan: LoadPlan, source: Source) -> Loading:
         """Read the file and check its rows. The names they need are made, and no record is written yet."""
+        is_appended = DATASETS[imported.dataset].is_appended  # then each row is checked in its turn
         types = dict(zip((column.field.name for column in plan.columns), staging_types(plan), strict=True))
         staging = Staging(self.session, TARGETS[imported.dataset], types=types, headers=imported.mapping)
         if imported.is_bulk:
@@ -194,10 +195,10 @@ class LoadingService:
         if staging.count() != loaded.rows_good:
             raise RuntimeError(f"{loaded.rows_good} good rows were sent, {staging.count()} came")
         with _Timed(loading, "check"):
-            if loaded.is_whole:
+            if loaded.is_whole and not is_appended:
                 staging.check(cast("Mode", imported.mode))
             loading.note_faults(imported)
-            if loading.error is None:
+            if loading.error is None and not is_appended:
                 staging.gather_names()
                 if not imported.is_dry_run:
                     self._make_names_ahead(imported, staging)
@@ -232,7 +233,8 @@ class LoadingService:
     def _read(
         self, imported: Import, plan: LoadPlan, source: Source, write: Callable[[bytes], None]
     ) -> Loaded:
-        is_written = imported.mode == "insert" and not imported.is_dry_run
+        is_appended = DATASETS[imported.dataset].is_appended
+        is_written = imported.mode == "insert" and not imported.is_dry_run and not is_appended
         return load(
             source.path,
             plan,

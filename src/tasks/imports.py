@@ -8,11 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from src.database import savepoint
+from src.domain.datasets import DATASETS
 from src.engine.loading import LoadPlan, collect_rows
 from src.engine.sandbox import Stopped
 from src.models import Import
 from src.repositories.targets import TARGETS
 from src.repositories.undoing import Undoing
+from src.services.event_imports import AppendingService
 from src.services.files import check_content
 from src.services.loading import Loading, plan_of, settled_readings
 from src.services.reading import read_limits
@@ -61,9 +63,13 @@ def load_import(run: JobRun) -> Outcome:
 def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: Source) -> Outcome:
     """What others may wait for is locked last: the import's row, then records, and with them the rollups."""
     loading = s.loading.stage(imported, plan, source)
+    is_appended = DATASETS[imported.dataset].is_appended
+    if is_appended:
+        mine = run.adapters
+        AppendingService(s.session, mine.database, mine.intake.memory).run(imported, loading, source)
     rejects = collected(plan, loading, source)
     row = s.imports.to_finish(imported.id, run.job.id)
-    if loading.error is None and s.loading.land(imported, loading, source):
+    if loading.error is None and not is_appended and s.loading.land(imported, loading, source):
         rejects = collected(plan, loading, source)
     if rejects:
         s.rejects.keep(row, rejects)

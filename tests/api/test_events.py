@@ -263,6 +263,7 @@ def test_a_batch_can_come_one_on_each_line(operator: Caller, kind: str) -> None:
 
 
 def test_a_batch_has_one_to_a_thousand_events(operator: Caller) -> None:
+    assert operator.post(BATCH, json=[{}, {}]).json["refused"] == 2
     batches: list[Any] = [[], [{}] * 1_001, {}, 1]
     for batch in batches:
         answer = operator.post(BATCH, json=batch)

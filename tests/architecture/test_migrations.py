@@ -72,6 +72,7 @@ ROWS = {
     "event": "(client_id, t, is_global, type, amount) VALUES (1, 10, true, 'deposit', 42)",
     "event_order": "(ordering, time_unit) VALUES ('global', 's')",
     "event_high_water": "(stream, t) VALUES (0, 10)",
+    "event_import_chunk": f"(import_id, first_line, last_line, stored, refused) VALUES ({ID}, 1, 2, 1, '[]')",
     "alert": "(rule_id, rule_version, code, client_id, t, causes, is_shadow) "
     "SELECT rule_id, version, 1100, 1, 10, '{10}', false FROM alert_rule_version LIMIT 1",
     "alert_note": f"(alert_id, account_id, text) VALUES (1, {ID}, 'x')",

