@@ -174,10 +174,11 @@ def after_commit(session: Session, action: Callable[[], object]) -> None:
     session.info.setdefault("after_commit", []).append(action)
 
 
-def driver_connection(session: Session) -> Any:
+def driver_connection(session: Session, *, is_for_reading: bool = False) -> Any:
     """psycopg's connection under the session, in the same transaction, for statements written by hand."""
     connection = session.connection()
-    connection.info["wrote"] = True
+    if not is_for_reading:
+        connection.info["wrote"] = True
     return connection.connection.driver_connection
 
 

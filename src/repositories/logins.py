@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy import Select, bindparam, func, select, text, update
 
+from src.database import driver_connection
 from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import Account, ApiKey, LoginThrottle, TokenFamily
@@ -58,13 +59,13 @@ FIND_CALLER = _of_live_family(
 )
 
 
-FIND_KEY = text("""
+FIND_KEY = """
     SELECT k.id, k.scopes, a.id AS account_id, a.role, coalesce(a.email, a.username) AS login_name,
         k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute' AS is_stale
     FROM api_key k JOIN account a ON a.id = k.account_id
-    WHERE k.key_hash = :key_hash AND k.revoked_at IS NULL AND NOT a.is_disabled
+    WHERE k.key_hash = %(key_hash)s AND k.revoked_at IS NULL AND NOT a.is_disabled
         AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
-""")
+"""
 
 
 class ApiKeyNotFound(NotFound):
@@ -151,13 +152,15 @@ class ApiKeyRepository(Repository[ApiKey]):
 
     def find_caller(self, key_hash: str) -> LiveKey | None:
         """Who a usable key stands for; notes the use at most once a minute."""
-        row = self.session.execute(FIND_KEY, {"key_hash": key_hash}).one_or_none()
+        driver = driver_connection(self.session, is_for_reading=True)
+        row = driver.execute(FIND_KEY, {"key_hash": key_hash}, prepare=True).fetchone()
         if row is None:
             return None
-        if row.is_stale:
-            used = update(ApiKey).where(ApiKey.id == row.id).values(last_used_at=func.clock_timestamp())
+        id_, scopes, account_id, role, login_name, is_stale = row
+        if is_stale:
+            used = update(ApiKey).where(ApiKey.id == id_).values(last_used_at=func.clock_timestamp())
             self.session.execute(used)
-        return LiveKey(row.id, row.scopes, LiveLogin(row.account_id, row.role, row.login_name))
+        return LiveKey(id_, scopes, LiveLogin(account_id, role, login_name))
 
 
 class LoginThrottleRepository(Repository[LoginThrottle]):

@@ -67,7 +67,8 @@ class EventService:
             snapshot = self.log.read(names, DEPTH)
         self._know_rules(snapshot.revision)
         self._deepen(events, snapshot)
-        known = self.log.answers([event.event_id for event in events if event.event_id is not None])
+        ids = [event.event_id for event in events if event.event_id is not None]
+        known = self.log.answers(ids) if ids else {}
         judge = Judge(self.memory.rules, snapshot.pasts, known, self._bound(snapshot))
         outcomes = judge.judge(events)
         if judge.batch.events and not self.log.write(judge.batch, import_id):
