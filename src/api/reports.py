@@ -8,7 +8,7 @@ from uuid import UUID
 
 from flask import Response, stream_with_context
 
-from src.api.authentication import owner_filter
+from src.api.authentication import actor, owner_filter
 from src.api.blueprint import BINARY, OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.idempotency import once, respond
 from src.api.lists import attachment, listing
@@ -21,6 +21,7 @@ from src.api.schemas.reports import (
     ReportQuery,
     ReportSchema,
     ReportStartSchema,
+    RerunSchema,
 )
 from src.engine.reports.formats import WRITERS, Sheet
 from src.models import Report
@@ -56,7 +57,7 @@ def start_report() -> Response:
 
             def start() -> Answer:
                 order = request.order(s)
-                return _accepted(s.reports.start(order, owner_id=order.input.owner_id))
+                return _accepted(s.reports.start(order, owner_id=actor().account_id))
 
             answer = once(s, request.fingerprint, start)
         if answer.is_replay:
@@ -93,12 +94,13 @@ def download_report(query: dict[str, Any], report_id: UUID) -> Response:
 
 
 @blp.post("/<uuid:report_id>/rerun", needs=OPERATOR, takes_key=True)
+@blp.arguments(RerunSchema)
 @blp.response(202, ReportSchema)
-def rerun_report(report_id: UUID) -> Response:
-    """The same report once more, of the same files by the same rules: the same bytes."""
+def rerun_report(body: dict[str, Any], report_id: UUID) -> Response:
+    """The same report once more, of the same files by the same rules: the same bytes, or another format."""
     with services() as s:
         report = s.report_rows.get_own(report_id, owner_filter())
-        answer = once(s, body_fingerprint(), lambda: _accepted(s.reports.rerun(report)))
+        answer = once(s, body_fingerprint(), lambda: _accepted(s.reports.rerun(report, body.get("format"))))
     return respond(answer)
 
 

@@ -12,7 +12,10 @@ from src.models.jobs import Job
 
 
 class Report(Base):
-    """`document` holds the rules as they were; `manifest` is empty until the report is made."""
+    """`document` holds the rules as they were; `manifest` is empty until the report is made.
+
+    `has_reference` stays true when the reference is deleted: without it the report would be another one.
+    """
 
     __tablename__ = "report"
     __table_args__ = (Index(None, "owner_id", "id"),)
@@ -24,6 +27,7 @@ class Report(Base):
     reference_file_id: Mapped[UUID | None] = mapped_column(
         ForeignKey("file.id", ondelete="SET NULL"), index=True
     )
+    has_reference: Mapped[bool]
     rules_id: Mapped[UUID | None] = mapped_column(ForeignKey("rule_set.id", ondelete="SET NULL"), index=True)
     rules_version: Mapped[int | None]
     document: Mapped[Any] = mapped_column(JSONB)

@@ -22,6 +22,8 @@ from src.repositories.rules import RuleSetVersionRepository
 from src.services.jobs import JobService
 
 KIND = "report"
+STREAMED = ("csv", "jsonl", "json")  # written while they are sent, row by row
+MOST_CONVERTED = 50_000  # rows of a report that a request makes a workbook or a page of
 
 
 class BadParameters(Invalid):
@@ -37,6 +39,11 @@ class ReportNotReady(Conflict):
 class ReportExpired(Gone):
     slug = "report-expired"
     title = "The report's file is deleted"
+
+
+class TooLongToConvert(Conflict):
+    slug = "too-long-to-convert"
+    title = "The report is too long to be converted while you wait"
 
 
 class InputGone(Gone):
@@ -79,6 +86,7 @@ class ReportService:
                 name=order.name or rules.title or order.input.name.rpartition(".")[0] or order.input.name,
                 input_file_id=order.input.id,
                 reference_file_id=order.reference.id if order.reference else None,
+                has_reference=order.reference is not None,
                 rules_id=order.rules.id if order.rules else None,
                 rules_version=order.rules.version if order.rules else None,
                 document=document,
@@ -88,9 +96,9 @@ class ReportService:
         )
         return self._enqueued(report)
 
-    def rerun(self, report: Report) -> Report:
-        """The same once more: the same files, rules and parameters, and so the same bytes."""
-        input_file = self._file(report.input_file_id, InputGone("Upload it again, and ask for a new report."))
+    def rerun(self, report: Report, form: str | None = None) -> Report:
+        """The same once more, perhaps in another format: the same files, rules and parameters."""
+        input_file, _ = self.files_of(report)
         again = Report(
             id=uuid7(),
             owner_id=report.owner_id,
@@ -101,21 +109,23 @@ class ReportService:
                 for name in (
                     "name",
                     "reference_file_id",
+                    "has_reference",
                     "rules_id",
                     "rules_version",
                     "document",
                     "parameters",
-                    "format",
                 )
             },
+            format=form or report.format,
         )
         return self._enqueued(self.reports.add(again))
 
     def files_of(self, report: Report) -> tuple[File, File | None]:
-        """The input and the reference, for the job."""
-        gone = InputGone("Upload it again, and ask for a new report.")
-        input_file = self._file(report.input_file_id, gone)
-        return input_file, self.files.find(report.reference_file_id) if report.reference_file_id else None
+        """The input and the reference; both must still be there."""
+        source = self._file(report.input_file_id, InputGone("The input is deleted."))
+        if not report.has_reference:
+            return source, None
+        return source, self._file(report.reference_file_id, InputGone("The reference is deleted."))
 
     def made_file(self, report: Report, form: str) -> tuple[File, bool]:
         """The file to answer with, and whether it has this form already."""
@@ -125,6 +135,12 @@ class ReportService:
         expired = ReportExpired("Make it again with POST /api/v1/reports/{id}/rerun.")
         if form == report.format:
             return self._file(report.file_id, expired), True
+        if form not in STREAMED and report.manifest.get("rows_out", 0) > MOST_CONVERTED:
+            raise TooLongToConvert(
+                f"It has more than {MOST_CONVERTED:,} rows. A job makes it: ask for it with "
+                f"POST /api/v1/reports/{report.id}/rerun and the format {form}.",
+                errors=[FieldError("/format", "too_long", "Make the report again in this format.")],
+            )
         return self._file(report.table_file_id, expired), form == "csv"
 
     def _enqueued(self, report: Report) -> Report:

@@ -109,13 +109,36 @@ def test_a_report_can_be_made_again(operator: Caller) -> None:
     assert operator.post(f"{REPORTS}/{report['id']}/rerun").status_code == 410
 
 
-def made(report_id: str, owner: Caller, content: bytes) -> UUID:
+def made(report_id: str, owner: Caller, content: bytes, rows_out: int = 2) -> UUID:
     """As its job leaves it."""
     file = a_file(owner, content)
     with services() as s:
         row = s.report_rows.get_own(UUID(report_id), None)
         row.file_id = row.table_file_id = UUID(file["id"])
-        row.manifest = {"columns": [{"name": "who", "type": "text"}, {"name": "n", "type": "decimal"}]}
+        columns = [{"name": "who", "type": "text"}, {"name": "n", "type": "decimal"}]
+        row.manifest = {"columns": columns, "rows_out": rows_out}
         assert row.job is not None
         row.job.state = "done"
         return row.file_id
+
+
+def test_a_report_belongs_to_the_one_who_asked_for_it(operator: Caller, admin: Caller) -> None:
+    """An administrator may join in what the input's owner may not see."""
+    body = {"input_file_id": a_file(operator)["id"], "rules_id": a_rules(admin)["id"]}
+    report = admin.post(REPORTS, json=body).json
+    assert report["owner_id"] == str(admin.id)
+    assert operator.get(f"{REPORTS}/{report['id']}").status_code == 404
+
+
+def test_a_long_report_is_converted_by_a_job_only(operator: Caller) -> None:
+    report = a_report(operator)
+    there = f"{REPORTS}/{report['id']}"
+    made(report["id"], operator, b"who,n\nAna,1\n", rows_out=50_001)
+    for form in ("xlsx", "parquet", "html", "pdf"):
+        answer = operator.get(f"{there}/download?format={form}")
+        assert (answer.status_code, answer.json["type"].endswith("too-long-to-convert")) == (409, True)
+    for form in ("csv", "json", "jsonl"):
+        assert operator.get(f"{there}/download?format={form}").status_code == 200
+    again = operator.post(f"{there}/rerun", json={"format": "xlsx"})
+    assert (again.status_code, again.json["format"]) == (202, "xlsx")
+    assert operator.post(f"{there}/rerun", json={"form": "xlsx"}).status_code == 400

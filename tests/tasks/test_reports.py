@@ -8,7 +8,7 @@ import pytest
 from src.domain.jobs import JobState
 from src.domain.roles import Actor
 from src.models import File, Report
-from src.services.reports import Order
+from src.services.reports import InputGone, Order
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import adapters, services
@@ -130,3 +130,26 @@ def test_a_deleted_input_is_told(workshop: Workshop, owner: Actor) -> None:
         s.files.delete(s.file_rows.get(file.id), owner)
     assert report.job_id is not None
     assert run_job(report.job_id, HANDLERS) is JobState.FAILED
+
+
+def test_a_report_is_not_made_without_the_reference_that_it_was_asked_for_with(
+    workshop: Workshop, owner: Actor, make: Make
+) -> None:
+    first = make()
+    with services() as s:
+        waiting = s.reports.rerun(s.report_rows.get_own(first.id, None))
+        s.files.delete(s.file_rows.get(first.reference_file_id), owner)
+    assert waiting.job_id is not None
+    assert run_job(waiting.job_id, HANDLERS) is JobState.FAILED
+    with services() as s, pytest.raises(InputGone, match="reference"):
+        s.reports.rerun(s.report_rows.get_own(first.id, None))
+
+
+def test_a_rerun_may_have_another_format(make: Make) -> None:
+    first = make([{"output": "n", "formula": "field5"}], reference=None)
+    with services() as s:
+        again = s.reports.rerun(s.report_rows.get_own(first.id, None), "jsonl")
+    assert again.job_id is not None
+    assert run_job(again.job_id, HANDLERS) is JobState.DONE
+    with services() as s:
+        assert content(s.report_rows.get_own(again.id, None).file_id) == '{"n":3}\n{"n":10}\n{"n":-7}\n'

@@ -40,6 +40,10 @@ class ReportStartSchema(Schema):
         return decoded
 
 
+class RerunSchema(Schema):
+    format = fields.String(validate=FORMAT, metadata={"description": "Left out: that of the report."})
+
+
 class ReportFormSchema(ReportStartSchema):
     input = Upload(metadata={"description": "The input itself, in place of `input_file_id`."})
     reference = Upload()
