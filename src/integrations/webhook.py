@@ -25,14 +25,27 @@ GONE = 410
 class PinnedConnection(http.client.HTTPSConnection):
     """Connects to one IP address, while the name in the URL is what TLS asks for and verifies."""
 
-    def __init__(self, address: str, parts: SplitResult, *, context: ssl.SSLContext, seconds: float) -> None:
-        super().__init__(parts.hostname or "", parts.port or 443, timeout=seconds, context=context)
+    def __init__(self, address: str, parts: SplitResult, *, context: ssl.SSLContext, deadline: float) -> None:
+        super().__init__(parts.hostname or "", parts.port or 443, context=context)
         self._address = address
         self._tls = context
+        self._deadline = deadline
 
     def connect(self) -> None:
-        raw = socket.create_connection((self._address, self.port), self.timeout)
-        self.sock = self._tls.wrap_socket(raw, server_hostname=self.host)
+        """Whoever cuts the connection off finds its socket here before the handshake has begun."""
+        self.sock = socket.create_connection((self._address, self.port), self._left())
+        self.sock = wrapped = self._tls.wrap_socket(
+            self.sock, server_hostname=self.host, do_handshake_on_connect=False
+        )
+        wrapped.settimeout(self._left())
+        wrapped.do_handshake()
+        wrapped.settimeout(self._left())
+
+    def _left(self) -> float:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
 
 
 def send_webhook(parcel: Parcel, *, hosts: Set[str], ca_file: str, seconds: int) -> str:
@@ -41,7 +54,7 @@ def send_webhook(parcel: Parcel, *, hosts: Set[str], ca_file: str, seconds: int)
     deadline = time.monotonic() + seconds
     address = _address_of(parts, hosts, seconds)
     body = orjson.dumps(parcel.message)
-    connection = PinnedConnection(address, parts, context=_context(ca_file), seconds=seconds)
+    connection = PinnedConnection(address, parts, context=_context(ca_file), deadline=deadline)
     watchdog = threading.Timer(deadline - time.monotonic(), _cut, [connection])
     watchdog.daemon = True
     watchdog.start()  # a receiver that dribbles keeps every single read within its limit

@@ -36,6 +36,7 @@ class Receiver:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     dribbles: float = 0
+    hesitates: float = 0
 
     @property
     def host(self) -> str:
@@ -67,6 +68,11 @@ def https_receiver(folder: Path) -> Iterator[Receiver]:
 
 class QuietServer(ThreadingHTTPServer):
     receiver: Receiver
+
+    def get_request(self) -> Any:
+        """The handshake is part of accepting."""
+        time.sleep(self.receiver.hesitates)
+        return super().get_request()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that does not trust us, or goes away, is what some tests are about."""

@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -129,6 +130,22 @@ def test_a_receiver_that_dribbles_is_cut_off(receiver: Receiver) -> None:
     receiver.dribbles = 5
     with pytest.raises(NotDelivered, match="in time"):
         send(receiver, seconds=1)
+
+
+def test_the_handshake_gets_only_the_time_that_is_left(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise what ends the connection in time comes before there is one, and an answer may dribble on."""
+
+    def resolve(*question: Any, **options: Any) -> Any:
+        time.sleep(0.7)
+        return RELAY(*question, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    receiver.hesitates, receiver.dribbles = 0.7, 5
+    with pytest.raises(NotDelivered, match="in time"):
+        send(receiver, seconds=1)
+    assert receiver.requests == []
 
 
 def test_an_endless_answer_is_not_read(receiver: Receiver) -> None:
