@@ -4,16 +4,18 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import aliased, joinedload
 
+from src.domain.deliveries import DeliveryState
 from src.domain.jobs import JobState
 from src.domain.paging import Page, PageQuery
 from src.domain.schedules import RunState, ScheduleNotFound
-from src.models import File, Job, Schedule, ScheduleRun
+from src.models import Delivery, File, Job, Schedule, ScheduleRun
 from src.repositories.base import Repository
 
 UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
+UNDELIVERED = (DeliveryState.PROMISED, DeliveryState.WAITING, DeliveryState.SENDING)
 
 
 class ScheduleRepository(Repository[Schedule]):
@@ -116,12 +118,30 @@ class ScheduleRunRepository(Repository[ScheduleRun]):
         statement = select(Schedule.id).where(Schedule.id.in_(select(ScheduleRun.schedule_id).where(waiting)))
         return list(self.session.scalars(statement.order_by(rank, Schedule.id).limit(limit)))
 
-    def made(self, schedule_id: UUID) -> list[ScheduleRun]:
-        """The runs whose product is there still, the newest first."""
+    def made_before_the_last(self, schedule_id: UUID, keep: int) -> list[ScheduleRun]:
+        """The runs that are over, older than the last `keep` that went well, and whose product may go.
+
+        A job that is gone was over long ago. What a delivery still waits for, or carries, may not go.
+        """
         mine = (ScheduleRun.schedule_id == schedule_id) & ScheduleRun.has_product
-        statement = select(ScheduleRun).where(mine)
-        rows = self.session.scalars(statement.order_by(ScheduleRun.id.desc()))
-        return self.with_jobs(list(rows))
+        went_well = func.coalesce(Job.state == JobState.DONE, true())
+        newest = (
+            select(ScheduleRun.id)
+            .outerjoin(Job, Job.id == ScheduleRun.job_id)
+            .where(mine, went_well)
+            .order_by(ScheduleRun.id.desc())
+        )
+        last_kept = newest.offset(keep - 1).limit(1).scalar_subquery()
+        is_over = func.coalesce(Job.state.not_in(UNFINISHED), true())
+        awaited = select(Delivery.id).where(
+            Delivery.job_id == ScheduleRun.job_id, Delivery.state.in_(UNDELIVERED)
+        )
+        statement = select(ScheduleRun).outerjoin(Job, Job.id == ScheduleRun.job_id)
+        return list(
+            self.session.scalars(
+                statement.where(mine, is_over, ScheduleRun.id < last_kept, ~awaited.exists())
+            )
+        )
 
     def counts(self) -> dict[str, int]:
         """How many runs there are by state, for the metrics."""

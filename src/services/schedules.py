@@ -219,14 +219,16 @@ class ScheduleService:
         return self.files.get_own(schedule.input_file_id, schedule.owner_id)
 
     def _keep_the_last(self, schedule: Schedule) -> None:
-        """Throw away what older runs have made; the runs themselves stay in the history."""
+        """Throw away what older runs have made; the runs themselves stay in the history.
+
+        A run that is not over, or has failed, takes no good one's place; what is yet to be delivered stays.
+        """
         throw_away = self.works[schedule.kind].throw_away
         if throw_away is None:
             return
-        for run in self.runs.made(schedule.id)[schedule.keep :]:
-            if run.job is None or run.job.finished_at is not None:
-                throw_away(run.result)
-                run.has_product = False
+        for run in self.runs.made_before_the_last(schedule.id, schedule.keep):
+            throw_away(run.result)
+            run.has_product = False
 
     def _alarm(self, schedule: Schedule, runs: list[ScheduleRun]) -> None:
         """Runs that did not happen are told to whoever is told of those that did."""

@@ -100,6 +100,11 @@ def states(schedule: Schedule) -> Counter[str]:
     return Counter(run.state for run in runs(schedule))
 
 
+def start_by_hand(bench: Bench, schedule: Schedule, owner: Actor) -> ScheduleRun:
+    with services() as s:
+        return bench.service(s).run_now(s.session.get_one(Schedule, schedule.id), owner)
+
+
 def end_jobs() -> None:
     with services() as s:
         s.session.execute(
@@ -300,8 +305,7 @@ def test_a_pause_is_no_silence(bench: Bench, make: Any, owner: Actor) -> None:
 def test_older_products_go_and_the_history_stays(bench: Bench, make: Any, owner: Actor) -> None:
     schedule = make(keep=2)
     for _ in range(4):
-        with services() as s:
-            bench.service(s).run_now(s.session.get_one(Schedule, schedule.id), owner)
+        start_by_hand(bench, schedule, owner)
     with services() as s:
         bench.service(s).fire(schedule.id)
     assert bench.thrown_away == [], "what is not over is left alone"
@@ -311,6 +315,50 @@ def test_older_products_go_and_the_history_stays(bench: Bench, make: Any, owner:
     assert len(bench.thrown_away) == 2
     assert len(runs(schedule)) == 4
     assert sum(run.has_product for run in runs(schedule)) == 2
+
+
+@pytest.mark.parametrize("state", ["queued", "failed", "dead", "cancelled"])
+def test_runs_that_made_nothing_take_no_good_ones_place(
+    bench: Bench, make: Any, owner: Actor, state: str
+) -> None:
+    schedule = make(keep=2)
+    good = [start_by_hand(bench, schedule, owner) for _ in range(3)]
+    end_jobs()
+    others = [start_by_hand(bench, schedule, owner) for _ in range(3)]
+    finished_at = None if state == "queued" else func.clock_timestamp()
+    with services() as s:
+        ids = [run.job_id for run in others]
+        s.session.execute(update(Job).where(Job.id.in_(ids)).values(state=state, finished_at=finished_at))
+    with services() as s:
+        bench.service(s).fire(schedule.id)
+    kept = {run.id for run in runs(schedule) if run.has_product}
+    assert kept == {run.id for run in (*good[1:], *others)}
+    assert len(bench.thrown_away) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "thrown_away"), [("promised", 0), ("waiting", 0), ("sending", 0), ("sent", 1), ("failed", 1)]
+)
+def test_what_is_yet_to_be_delivered_is_not_thrown_away(
+    bench: Bench, make: Any, owner: Actor, state: str, thrown_away: int
+) -> None:
+    schedule = make(keep=1)
+    first, _ = start_by_hand(bench, schedule, owner), start_by_hand(bench, schedule, owner)
+    end_jobs()
+    with services() as s:
+        s.session.add(
+            Delivery(
+                owner_id=owner.account_id,
+                what="job.done",
+                channel=Channel.FOLDER,
+                address="reports",
+                job_id=first.job_id,
+                state=state,
+            )
+        )
+    with services() as s:
+        bench.service(s).fire(schedule.id)
+    assert len(bench.thrown_away) == thrown_away
 
 
 def test_what_did_not_happen_is_told_to_whoever_is_told_of_the_rest(
