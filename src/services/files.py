@@ -62,7 +62,7 @@ class FileService:
                 media_type=detected.media_type,
                 detected=asdict(detected),
                 storage_key=upload.key,
-                expires_at=self._expiry(),
+                expires_at=_in_days(self.settings.upload_days),
             )
         )
         self.audit.note(actor, "file.uploaded", "file", file.id, size=file.size, sha256=file.sha256)
@@ -76,15 +76,12 @@ class FileService:
         name: str,
         detected: Detected | None = None,
         is_for_good: bool = False,
-        is_result: bool = False,
         media_type: str = PARQUET,
     ) -> File:
         """Make the row of a file that the service itself made; it counts, but no quota refuses it.
 
-        One `is_for_good` that goes with another record, and with nothing else. What `is_result` of somebody's
-        wish can be made again, and is kept no longer than such files are.
+        One `is_for_good` goes with another record, and with nothing else.
         """
-        days = self.settings.produced_days if is_result else self.settings.upload_days
         self.accounts.count_bytes(owner_id, upload.size, NO_LIMIT)
         return self.files.add(
             File(
@@ -97,12 +94,9 @@ class FileService:
                 media_type=detected.media_type if detected else media_type,
                 detected=asdict(detected) if detected else {},
                 storage_key=upload.key,
-                expires_at=None if is_for_good else func.clock_timestamp() + timedelta(days=days),
+                expires_at=None if is_for_good else _in_days(self.settings.produced_days),
             )
         )
-
-    def _expiry(self) -> Any:
-        return func.clock_timestamp() + timedelta(days=self.settings.upload_days)
 
     def replace(self, former: File) -> None:
         """What the service made goes when there is a newer one; nobody has to be told."""
@@ -121,6 +115,10 @@ class FileService:
 
     def keep_profile(self, file_id: UUID, profile: dict[str, Any]) -> None:
         self.files.keep_profile(file_id, profile)
+
+
+def _in_days(days: int) -> Any:
+    return func.clock_timestamp() + timedelta(days=days)
 
 
 def inspect(storage: Storage, readers: Readers, upload: Upload, name: str) -> Detected:

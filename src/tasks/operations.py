@@ -127,9 +127,7 @@ def _kept(
 ) -> Outcome:
     operation = work.operation
     name = f"{Path(operation.file_name).stem}-result.{operation.output}"
-    file = s.files.keep_produced(
-        upload, owner_id=operation.owner_id, name=name, detected=detected, is_result=True
-    )
+    file = s.files.keep_produced(upload, owner_id=operation.owner_id, name=name, detected=detected)
     s.operations.finish(operation.id, file, ran, {**lineage, "sha256": file.sha256})
     return Outcome(
         {

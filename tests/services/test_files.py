@@ -1,11 +1,15 @@
 """Keeping and deleting files: row, bytes and quota go together."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
+from src.domain.files import storage_key
+from src.domain.ids import uuid7
 from src.domain.roles import Actor
 from src.integrations.storage_faults import MissingContent
+from src.models import File
 from src.repositories.accounts import QuotaExceeded
 from src.repositories.files import FileNotFound
 from src.wiring import EXTENSION, adapters, services
@@ -31,6 +35,24 @@ def test_a_kept_file_counts_against_the_quota_and_a_deleted_one_no_longer(
     with services() as s:
         s.files.delete(s.file_rows.get(first.id), owner)
     assert stored_bytes(owner) == len(TABLE)
+
+
+def test_what_the_service_made_is_kept_for_a_shorter_time_than_uploads(
+    workshop: Workshop, owner: Actor
+) -> None:
+    uploaded = workshop.files.add(owner)
+    with adapters().storage.create(storage_key(uuid7())) as upload:
+        upload.write(TABLE)
+        upload.finish()
+    with services() as s:
+        made = s.files.keep_produced(upload, owner_id=owner.account_id, name="a.csv", media_type="text/csv")
+    settings = workshop.settings
+    assert [_days(file) for file in (uploaded, made)] == [settings.upload_days, settings.produced_days]
+
+
+def _days(file: File) -> int:
+    assert file.expires_at is not None
+    return round((file.expires_at - file.created_at) / timedelta(days=1))
 
 
 def test_bytes_go_after_the_commit_and_stay_when_it_is_rolled_back(workshop: Workshop, owner: Actor) -> None:
