@@ -63,7 +63,7 @@ class CorrectionService:
             raise NothingToCorrect
         places_of([column.name for column in table.columns], _headers(whole))
         fingerprint = _fingerprint(file, whole, options)
-        same = self.rows.find_same(fingerprint, by.account_id)
+        same = self.rows.find_same(fingerprint, whole.owner_id)
         if same is not None and same.committed_at is None:
             return same
         correction = self.rows.add(

@@ -59,7 +59,7 @@ class Imports:
         """An import that was run."""
         return self.run(self.start(dataset, content, **terms))
 
-    def send_back(self, imported: Import, content: bytes, **options: str) -> Import:
+    def send_back(self, imported: Import, content: bytes, by: Actor | None = None, **options: str) -> Import:
         """A correction in line."""
         file = self.files.add(self.owner, content=content)
         mine = adapters()
@@ -67,7 +67,7 @@ class Imports:
             read = Detected.from_json(file.detected)
             table = read_as_table(Path(path), read, limits=mine.readers.limits, **self._ways(options))
         with services() as s:
-            return s.corrections.start(self.read(imported.id), file, table, options, self.owner)
+            return s.corrections.start(self.read(imported.id), file, table, options, by or self.owner)
 
     def correct(self, imported: Import, table: list[list[str]], **options: str) -> Import:
         """A correction that was run."""

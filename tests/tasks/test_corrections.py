@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from src.domain.jobs import JobState
+from src.services.accounts import actor_of
 from src.services.corrections import NothingToCorrect
 from src.services.imports import NotInThisState
 from src.tasks.handlers import HANDLERS
@@ -89,6 +90,16 @@ class TestTotals:
         sheet[1][ANGEL] = "Eva"
         ids = workshop.together(lambda _: imports.send_back(first, as_csv(sheet)).id, 3)
         assert len(set(ids)) == 1
+
+    def test_an_admin_who_sends_it_twice_for_its_owner_sends_one(
+        self, imports: Imports, workshop: Workshop
+    ) -> None:
+        first = imports.load("atendimentos", VISITS)
+        sheet = imports.table_of_rejects(first)
+        sheet[1][ANGEL] = "Eva"
+        admin = actor_of(workshop.accounts.grant("admin").account)
+        sent = [imports.send_back(first, as_csv(sheet), by).id for by in (admin, admin, imports.owner)]
+        assert len(set(sent)) == 1
 
     def test_two_of_one_import_wait_for_each_other(self, imports: Imports, workshop: Workshop) -> None:
         keyless = "id_cliente,angel,polo,data_limite\nc1,,Sul,2021-07-01\nc1,,Sul,2021-07-02\n"
