@@ -91,15 +91,19 @@ class Asked:
         return s.file_rows.get_own(file_id, owner_filter()) if file_id else None
 
 
+def named(form: dict[str, Any]) -> Asked:
+    """A request that names its files, and may bring rules as they are or as a text."""
+    if isinstance(form.get("rules"), str):
+        form["rules"] = read_document(form["rules"].encode())
+    _check(form)
+    return Asked(form, {})
+
+
 @contextmanager
 def asked() -> Iterator[Asked]:
     """The request, read; files that came are deleted unless they are kept."""
     if request.mimetype != "multipart/form-data":
-        form = dict(parser.parse(ReportStartSchema(), request, location="json"))
-        if isinstance(form.get("rules"), str):
-            form["rules"] = read_document(form["rules"].encode())
-        _check(form)
-        yield Asked(form, {})
+        yield named(dict(parser.parse(ReportStartSchema(), request, location="json")))
         return
     mine = adapters()
     with ExitStack() as stack:

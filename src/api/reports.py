@@ -12,7 +12,7 @@ from src.api.authentication import actor, owner_filter
 from src.api.blueprint import BINARY, OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.idempotency import once, respond
 from src.api.lists import attachment, listing
-from src.api.reporting import asked
+from src.api.reporting import asked, named
 from src.api.schemas.reports import (
     REPORT,
     DownloadQuery,
@@ -21,11 +21,13 @@ from src.api.schemas.reports import (
     ReportQuery,
     ReportSchema,
     ReportStartSchema,
+    ReportTrialSchema,
     RerunSchema,
 )
 from src.engine.reports.formats import WRITERS, Sheet
 from src.models import Report
 from src.services.idempotency import Answer
+from src.services.report_trials import ReportTrial, try_report
 from src.wiring import adapters, services
 
 blp = Blueprint("reports", url_prefix="/api/v1/reports", description="Files by rules.", for_keys=True)
@@ -63,6 +65,18 @@ def start_report() -> Response:
         if answer.is_replay:
             request.discard()
     return respond(answer)
+
+
+@blp.post("/preview", needs=OPERATOR)
+@blp.arguments(ReportStartSchema)
+@blp.response(200, ReportTrialSchema)
+def preview_report(body: dict[str, Any]) -> ReportTrial:
+    """What the rules make of the first 1,000 rows of the input, at once; nothing is kept."""
+    with services() as s:
+        order = named(body).order(s)
+        document = s.reports.document_of(order)
+    mine = adapters()
+    return try_report(order, document, mine.storage, mine.readers, mine.settings)
 
 
 @blp.get("/<uuid:report_id>", needs=VIEWER)

@@ -74,9 +74,7 @@ class ReportService:
 
     def start(self, order: Order, *, owner_id: UUID) -> Report:
         """The report and its job, in the caller's transaction; what can be known to be wrong is raised."""
-        document = order.document
-        if order.rules is not None:
-            document = self.versions.get_version(order.rules.id, order.rules.version).document
+        document = self.document_of(order)
         rules = read_rules(document)
         values_of(rules, order.parameters)
         report = self.reports.add(
@@ -95,6 +93,12 @@ class ReportService:
             )
         )
         return self._enqueued(report)
+
+    def document_of(self, order: Order) -> Any:
+        """The rules that came along, or those that were named, as they are now."""
+        if order.rules is None:
+            return order.document
+        return self.versions.get_version(order.rules.id, order.rules.version).document
 
     def rerun(self, report: Report, form: str | None = None) -> Report:
         """The same once more, perhaps in another format: the same files, rules and parameters."""

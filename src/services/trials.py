@@ -46,7 +46,7 @@ def try_out(
         heads = {INPUT: file} | {name_of(place): other for place, other in enumerate(others.values())}
         sources, are_whole = {}, []
         for name, one in heads.items():
-            sources[name], is_whole = _head(one, folder / f"{name}.csv", storage, readers)
+            sources[name], is_whole = head_of(one, folder / f"{name}.csv", storage, readers)
             are_whole.append(is_whole)
         stack.enter_context(readers.turn())
         ran = run_query(
@@ -66,7 +66,7 @@ def try_out(
     )
 
 
-def _head(file: File, target: Path, storage: Storage, readers: Readers) -> tuple[TableFile, bool]:
+def head_of(file: File, target: Path, storage: Storage, readers: Readers) -> tuple[TableFile, bool]:
     """The first rows as a file of their own, and whether they are all."""
     detected, _ = reading_of(file)
     with storage.local_path(file.storage_key) as path:

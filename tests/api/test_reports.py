@@ -8,7 +8,7 @@ import pytest
 from werkzeug.test import TestResponse
 
 from src.integrations.storage_disk import DiskStorage
-from src.wiring import services
+from src.wiring import adapters, services
 from tests.api.conftest import stored
 from tests.api.nouns import a_file, a_report, a_rules
 from tests.factories.accounts import Caller
@@ -142,3 +142,48 @@ def test_a_long_report_is_converted_by_a_job_only(operator: Caller) -> None:
     again = operator.post(f"{there}/rerun", json={"format": "xlsx"})
     assert (again.status_code, again.json["format"]) == (202, "xlsx")
     assert operator.post(f"{there}/rerun", json={"form": "xlsx"}).status_code == 400
+
+
+class TestPreview:
+    def test_it_shows_rows_and_counts_what_went_astray_and_keeps_nothing(
+        self, operator: Caller, store: DiskStorage
+    ) -> None:
+        body = {
+            "input_file_id": a_file(operator, b"key,n\nk1,2\nk2,0\nk3,0\n")["id"],
+            "reference_file_id": a_file(operator, b"key,ref\nk1,x\n")["id"],
+            "rules": "- {output: o, formula: ref}\n- {output: p, formula: 1 / n}\n",
+        }
+        before = stored(store)
+        answer = operator.post(f"{REPORTS}/preview", json=body)
+        assert answer.status_code == 200, answer.text
+        assert [column["name"] for column in answer.json["columns"]] == ["o", "p"]
+        assert answer.json["rows"] == [["x", "0.5"], ["", ""], ["", ""]]
+        assert answer.json["unmatched"] == [{"lookup": "key", "keys": 2, "rows": 2}]
+        found = [answer.json[name] for name in ("rows_in", "uncomputable", "is_whole")]
+        assert found == [3, 2, True]
+        assert (stored(store), operator.get(REPORTS).json["data"]) == (before, [])
+        assert list((adapters().settings.var_dir / "scratch").glob("trial-*")) == []
+
+    def test_it_looks_at_the_first_rows_of_the_input_and_at_all_of_the_reference(
+        self, operator: Caller
+    ) -> None:
+        keys = range(1_500)
+        body = {
+            "input_file_id": a_file(operator, b"key\n" + b"".join(b"k%d\n" % key for key in keys))["id"],
+            "reference_file_id": a_file(
+                operator, b"key,ref\n" + b"".join(b"k%d,%d\n" % (key, key) for key in reversed(keys))
+            )["id"],
+            "rules": [{"output": "o", "formula": "ref"}],
+        }
+        answer = operator.post(f"{REPORTS}/preview", json=body).json
+        assert (answer["rows_in"], answer["is_whole"], answer["unmatched"][0]["keys"]) == (1_000, False, 0)
+        assert answer["rows"] == [[str(key)] for key in range(1_000)]
+
+    def test_what_is_wrong_is_told_as_the_job_would(self, operator: Caller, admin: Caller) -> None:
+        file = a_file(operator)
+        rules = [{"output": "o", "formula": "nonsense"}]
+        body = {"input_file_id": file["id"], "rules": rules}
+        answer = operator.post(f"{REPORTS}/preview", json=body)
+        assert (answer.status_code, answer.json["type"].endswith("bad-rules")) == (400, True)
+        hidden = {"input_file_id": a_file(admin)["id"], "rules": rules}
+        assert operator.post(f"{REPORTS}/preview", json=hidden).status_code == 404

@@ -89,11 +89,15 @@ class DownloadQuery(Schema):
     )
 
 
-class PreviewRowsSchema(Schema):
-    columns = fields.List(fields.Dict(), required=True)
+class ReportTrialSchema(Schema):
+    columns = fields.List(fields.Dict(), required=True, metadata={"description": "Names and types."})
     rows = fields.List(fields.List(fields.String()), required=True)
-    unmatched = fields.List(fields.Dict(), required=True)
-    uncomputable = fields.Integer(required=True)
+    rows_in = fields.Integer(required=True, metadata={"description": "How many rows were looked at."})
+    unmatched = fields.List(
+        fields.Dict(), required=True, metadata={"description": "Keys that the reference lacks, by lookup."}
+    )
+    uncomputable = fields.Integer(required=True, metadata={"description": "Cells that have no value."})
+    is_whole = fields.Boolean(required=True, metadata={"description": "Whether the input has no more rows."})
 
 
 REPORT = ReportSchema()
