@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 PY := .venv/bin/python
-.PHONY: help run test check lint bench faults openapi insomnia lock clean
+.PHONY: help run test check lint bench faults spark openapi insomnia lock clean
 
 ##@ On this machine
 help: ## list what can be made
@@ -38,6 +38,10 @@ bench: ## measure, side by side with the alternatives; ARGS=--write renews docs/
 faults: ## kill, freeze and starve real processes, and look that nothing is lost (slow)
 	@scripts/bootstrap dev
 	@exec $(PY) -m pytest -o addopts="--strict-markers --strict-config -ra" tests/faults $(ARGS)
+
+spark: ## run the tests of queries again with Spark as the engine (needs Java 17 or 21; slow)
+	@scripts/bootstrap spark
+	@TEST_CLUSTER_URL="local[2]" exec $(PY) -m pytest tests/engine/queries tests/engine/operations $(ARGS)
 
 openapi: ## write docs/openapi.json
 	@scripts/bootstrap run

@@ -20,6 +20,7 @@ CHOICES = {
     "event_time_unit": ("s", "ms", "us"),
     "smtp_security": ("starttls", "tls", "off"),
 }
+CLUSTERS = ("spark://", "local[")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 AT_LEAST_ONE = ("web_processes", "web_threads", "worker_processes", "max_readers", "heartbeat_seconds")
 ADDRESSES = {
@@ -102,6 +103,11 @@ class Settings:
     heartbeat_seconds: int = 10
     rehint_seconds: int = 30
 
+    engine_url: str = ""  # empty: DuckDB in a child of the worker; else a Spark master
+    engine_folder: Path = Path("var/cluster")
+    java_home: str = ""
+    spark_conf_dir: str = ""
+
     log_level: str = "INFO"
     log_format: str = "auto"
     log_dir: str = "logs"  # «off»: no log file
@@ -117,6 +123,8 @@ class Settings:
         self._check_numbers()
         for name, schemes in ADDRESSES.items():
             _check_address(name, getattr(self, name), schemes)
+        if self.engine_url and not self.engine_url.startswith(CLUSTERS):
+            raise SettingsError(f"ENGINE_URL must be empty, or begin with {' or '.join(CLUSTERS)}")
         if self.log_level.upper() not in LEVELS:
             raise SettingsError(f"LOG_LEVEL must be {' or '.join(LEVELS)}")
         try:

@@ -35,9 +35,9 @@ HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as lo
     "settle": "src.engine.settling:read_evidence",
     "query": "src.engine.queries.executing:read_query",
     "write": "src.engine.emitting:write_rows",
+    "cluster": "src.engine.queries.spark_child:read_from_cluster",
 }
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-OPEN_FILES = 256
 PROCESSORS = 4
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -130,7 +130,7 @@ def _bound(sandbox: Sandbox) -> None:
         resource.RLIMIT_DATA: sandbox.memory,
         resource.RLIMIT_CPU: ceil(sandbox.seconds * PROCESSORS),
         resource.RLIMIT_FSIZE: sandbox.disk,
-        resource.RLIMIT_NOFILE: OPEN_FILES,
+        resource.RLIMIT_NOFILE: sandbox.open_files,
         resource.RLIMIT_CORE: 0,
     }
     for which, bound in bounds.items():

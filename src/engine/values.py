@@ -35,6 +35,7 @@ class Sandbox:
     seconds: float = 20
     memory: int = 512 * MIB
     disk: int = 64 * GIB
+    open_files: int = 256
     environment: Mapping[str, str] = field(default_factory=dict)
 
 

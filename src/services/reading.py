@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from src.config import Settings
 from src.domain.errors import Unavailable
+from src.engine.queries.cluster import Cluster
 from src.engine.values import ReadLimits
 
 PATIENCE = 5.0
@@ -22,6 +23,14 @@ class ReadersBusy(Unavailable):
 def read_limits(settings: Settings) -> ReadLimits:
     """What a file may be before it is refused follows what may be sent."""
     return ReadLimits(unpacked_bytes=UNPACKED_TIMES * settings.max_upload_bytes)
+
+
+def cluster_of(settings: Settings) -> Cluster | None:
+    """Where queries run, if not here."""
+    if not settings.engine_url:
+        return None
+    settings.engine_folder.mkdir(parents=True, exist_ok=True)
+    return Cluster(settings.engine_url, settings.engine_folder, settings.java_home, settings.spark_conf_dir)
 
 
 class Readers:

@@ -44,7 +44,9 @@ def sources() -> list[str]:
 
 
 def requirements() -> set[str]:
-    return declared((ROOT / "requirements.txt").read_text(encoding="utf-8"))
+    """What every installation has, and what one that asks a cluster has besides."""
+    files = ("requirements.txt", "requirements-spark.txt")
+    return set().union(*(declared((ROOT / name).read_text(encoding="utf-8")) for name in files))
 
 
 def test_everything_imported_is_declared() -> None:

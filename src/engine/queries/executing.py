@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from src.engine.duck import THREADS, connect, quoted
-from src.engine.queries.statements import PartStatement, Statements, UnreadableCell
+from src.engine.queries.statements import PartStatement, Statements
 from src.engine.queries.writing import write
 from src.engine.relation import COLUMNS_PER_FILE, Relation, column_names
 from src.engine.values import OnProgress, Sandbox
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 SECONDS_BETWEEN_LOOKS = 0.2
-LONGEST_SHOWN = 100
 LOOKED_AFTER: Mapping[str, object] = {
     "enable_progress_bar": True,
     "enable_progress_bar_print": False,
@@ -28,27 +27,31 @@ LOOKED_AFTER: Mapping[str, object] = {
 
 @dataclass(frozen=True)
 class Source:
-    """What a view is made of: columns that were converted, or a regular file as it is."""
+    """What a view is made of: converted columns, a regular file as it is, or what a cluster found."""
 
     rows: int
     relation: Relation | None = None
     text: Mapping[str, Any] | None = None
+    found: Mapping[str, Any] | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         relation = data["relation"]
-        return cls(data["rows"], Relation.from_json(relation) if relation else None, data["text"])
+        relation = Relation.from_json(relation) if relation else None
+        return cls(data["rows"], relation, data["text"], data["found"])
 
     @property
     def files(self) -> list[Path]:
-        return (
-            [Path(file) for file in self.relation.files]
-            if self.relation
-            else [Path((self.text or {})["path"])]
-        )
+        if self.found:
+            return [Path(file) for file in self.found["files"]]
+        if self.relation:
+            return [Path(file) for file in self.relation.files]
+        return [Path((self.text or {})["path"])]
 
     def view(self) -> str:
         """The rows with their numbers, which are the order of the file."""
+        if self.found:
+            return _found(**self.found)
         if self.relation:
             return _columns(self.relation)
         return _text(**(self.text or {}))
@@ -115,14 +118,20 @@ def _columns(relation: Relation) -> str:
 def _find(connection: "DuckDBPyConnection", part: PartStatement, sources: Mapping[str, Source]) -> None:
     """Row numbers of a file become a string of bits, as long as the file; all else becomes a table."""
     if part.refusal is not None:
-        for row, cell in connection.execute(f"select row, cell from ({part.select}) limit 1").fetchall():
-            raise UnreadableCell(part.refusal.format(row=row + 1, cell=cell[:LONGEST_SHOWN]))
+        part.refuse(connection.execute(f"select row, cell from ({part.select}) limit 1").fetchall())
     elif part.set_of is not None:
         last = max(0, sources[part.set_of].rows - 1)
         bits = f"select bitstring_agg(row, 0::bigint, {last}::bigint) from ({part.select})"
         connection.execute(f"set variable {part.name} = ({bits})")
     else:
         connection.execute(f"create temp table {part.name} as {part.select}")
+
+
+def _found(files: list[str], columns: list[str], times: list[str]) -> str:
+    """Typed columns in several files, one after the other. Their times are in UTC, and say so; ours don't."""
+    selected = [f"cast({name} as timestamp) as {name}" if name in times else name for name in columns]
+    paths = ", ".join(map(quoted, files))
+    return f"select row_number() over () - 1 as row, {', '.join(selected)} from read_parquet([{paths}])"
 
 
 def _misread(connection: "DuckDBPyConnection", sources: Mapping[str, Source]) -> set[str]:

@@ -1,11 +1,12 @@
 """A query as it crosses into the engine's process: SQL that we wrote, and what to make of what it selects."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Self
 
 from src.domain.errors import Invalid
 
+LONGEST_SHOWN = 100
 OutputFormat = Literal["csv", "xlsx", "jsonl", "parquet"]
 
 
@@ -23,6 +24,11 @@ class PartStatement:
     set_of: str | None
     may_stop: bool
     refusal: str | None
+
+    def refuse(self, cells: Iterable[tuple[int, str]]) -> None:
+        """Where one was found that must not be there."""
+        for row, cell in cells:
+            raise UnreadableCell((self.refusal or "").format(row=row + 1, cell=cell[:LONGEST_SHOWN]))
 
 
 @dataclass(frozen=True)

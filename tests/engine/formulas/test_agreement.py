@@ -1,17 +1,19 @@
 """The engine and the evaluator agree on every cell: value, text, and why there is none."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
-import duckdb
 import ibis
+import ibis.expr.types as ir
 import pyarrow as pa
 import pytest
-from duckdb import DuckDBPyConnection
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from src.domain.formulas import BadFormula, Formula, Row, Uncomputable, evaluate, parse, text_of
 from src.domain.formulas.types import INTEGER
@@ -24,24 +26,49 @@ from src.engine.formulas import (
     compute_aggregate,
     data_type,
 )
+from src.engine.queries.spark import spark_sql
+from src.engine.queries.spark_child import session
 from tests.engine.formulas.expressions import COLUMNS, FORMULAS, TYPES, rows
 
 EXAMPLES = int(os.environ.get("FORMULA_EXAMPLES", "20"))
 TOGETHER = 6
 ROWS = rows(60)
+CLUSTER_URL = os.environ.get("TEST_CLUSTER_URL", "")
 LONGEST = 150  # characters: Ibis takes seconds to write out a very long one
 
 
 SCHEMA = ibis.schema({name: data_type(type_) for name, type_ in TYPES.items()})
 
 
+Found = dict[str, list[Any]]
+Engine = Callable[[ir.Table], Found]
+
+
 @pytest.fixture(scope="module")
-def engine() -> Iterator[DuckDBPyConnection]:
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """DuckDB; or Spark, for «make spark»."""
     columns = {name: [_held(name, row[name]) for row in ROWS] for name in COLUMNS}
+    given = pa.table(columns, schema=SCHEMA.to_pyarrow())
+    with on_spark(given, tmp_path_factory.mktemp("data")) if CLUSTER_URL else on_duckdb(given) as ask:
+        yield ask
+
+
+@contextmanager
+def on_duckdb(given: pa.Table) -> Iterator[Engine]:
+    import duckdb
+
     with duckdb.connect() as connection:
-        connection.register("given", pa.table(columns, schema=SCHEMA.to_pyarrow()))
+        connection.register("given", given)
         connection.execute("create table data as select * from given")
-        yield connection
+        yield lambda table: connection.sql(ibis.to_sql(table, dialect="duckdb")).to_arrow_table().to_pydict()
+
+
+@contextmanager
+def on_spark(given: pa.Table, folder: Path) -> Iterator[Engine]:
+    parquet.write_table(given, folder / "data.parquet")
+    spark = session(CLUSTER_URL)
+    spark.read.parquet(str(folder / "data.parquet")).coalesce(1).createOrReplaceTempView("data")
+    yield lambda table: spark.sql(spark_sql(table)).toArrow().to_pydict()
 
 
 def _held(name: str, value: Any) -> Any:
@@ -60,7 +87,7 @@ def one_by_hand(formula: Formula, row: Row, rows: Sequence[Row] = ()) -> tuple[s
         return "", error.reason
 
 
-def by_engine(engine: DuckDBPyConnection, formulas: Sequence[Formula]) -> list[list[tuple[str, str | None]]]:
+def by_engine(engine: Engine, formulas: Sequence[Formula]) -> list[list[tuple[str, str | None]]]:
     table = ibis.table(SCHEMA, name="data")
     columns: dict[str, Any] = {}
     for number, formula in enumerate(formulas):
@@ -69,13 +96,13 @@ def by_engine(engine: DuckDBPyConnection, formulas: Sequence[Formula]) -> list[l
         reason = ibis.null("string") if one.reason is None else one.reason
         columns[f"v{number}"] = reason.isnull().ifelse(shown, "")
         columns[f"r{number}"] = reason
-    found = engine.sql(ibis.to_sql(table.select(**columns), dialect="duckdb")).to_arrow_table().to_pydict()
+    found = engine(table.select(**columns))
     return [
         list(zip(found[f"v{number}"], found[f"r{number}"], strict=True)) for number in range(len(formulas))
     ]
 
 
-def check(engine: DuckDBPyConnection, texts: Sequence[str]) -> None:
+def check(engine: Engine, texts: Sequence[str]) -> None:
     formulas = []
     for text in (text for text in texts if len(text) <= LONGEST):
         try:
@@ -91,7 +118,7 @@ def check(engine: DuckDBPyConnection, texts: Sequence[str]) -> None:
 
 @settings(deadline=None, max_examples=EXAMPLES)
 @given(texts=st.lists(FORMULAS, min_size=TOGETHER, max_size=TOGETHER))
-def test_engine_and_evaluator_agree(engine: DuckDBPyConnection, texts: list[str]) -> None:
+def test_engine_and_evaluator_agree(engine: Engine, texts: list[str]) -> None:
     check(engine, texts)
 
 
@@ -118,22 +145,22 @@ AGGREGATED = [
 
 
 @pytest.mark.parametrize("text", AGGREGATED)
-def test_engine_and_evaluator_agree_on_groups(engine: DuckDBPyConnection, text: str) -> None:
+def test_engine_and_evaluator_agree_on_groups(engine: Engine, text: str) -> None:
     formula = parse(text, {**COLUMNS, "key": "integer"}, keys=["key"])
     table = ibis.table(SCHEMA, name="data")
     table = table.mutate(key=(table["n"].fill_null(0) % 3 + 3) % 3)
     cells = as_cells(table, {**TYPES, "key": INTEGER})
     columns: dict[str, Any] = {}
-    found = {}
+    names = {}
     for number, call in enumerate(aggregates_in(formula)):
         one = compute_aggregate(call, table, cells)
         columns |= {
             f"v{number}": one.value,
             f"r{number}": ibis.null("string") if one.reason is None else one.reason,
         }
-        found[call] = f"v{number}", f"r{number}"
+        names[call] = f"v{number}", f"r{number}"
     grouped = table.group_by("key").aggregate(**columns)
-    ready = {call: Computed(grouped[value], grouped[reason]) for call, (value, reason) in found.items()}
+    ready = {call: Computed(grouped[value], grouped[reason]) for call, (value, reason) in names.items()}
     result = compute(formula, {"key": Computed(grouped["key"])}, ready)
     reason = ibis.null("string") if result.reason is None else result.reason
     query = grouped.select(
@@ -141,8 +168,8 @@ def test_engine_and_evaluator_agree_on_groups(engine: DuckDBPyConnection, text: 
         shown=reason.isnull().ifelse(as_text(result.value, formula.type), ""),
         reason=reason,
     ).order_by("key")
-    shown = engine.sql(ibis.to_sql(query, dialect="duckdb")).fetchall()
+    found = engine(query)
     for key in (0, 1, 2):
         rows = [row for row in ROWS if (row["n"] or 0) % 3 == key]
         expected = one_by_hand(formula, {"key": key}, rows)
-        assert shown[key][1:] == expected, f"{text} where the key is {key}"
+        assert (found["shown"][key], found["reason"][key]) == expected, f"{text} where the key is {key}"

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +12,12 @@ from typing import Any
 from src.engine.child import FUNCTIONS
 from src.engine.detect import detect
 from src.engine.profile import read_profile
+from src.engine.queries.answering import Answering
+from src.engine.queries.cluster import Cluster
 from src.engine.queries.executing import read_query
 from src.engine.queries.rows import Rows, scan
 from src.engine.queries.running import execute
+from src.engine.queries.spark_child import read_from_cluster
 from src.engine.queries.statements import OutputFormat
 from src.engine.queries.values import Query, Ran, TableFile
 from src.engine.sandbox import ignore_progress
@@ -22,7 +26,9 @@ from src.engine.values import Column, Detected, Profile, ReadLimits
 from tests.engine.making import SANDBOX
 
 LIMITS = ReadLimits(sandbox=SANDBOX)
-HERE = {**FUNCTIONS, "query": read_query}
+HERE = {**FUNCTIONS, "query": read_query, "cluster": read_from_cluster}
+# «make spark» sets it, and everything that asks runs on a cluster; what is expected stays the same
+CLUSTER_URL = os.environ.get("TEST_CLUSTER_URL", "")
 
 Step = Callable[[Rows], Rows]
 Cells = Sequence[Sequence[str | None]]
@@ -97,6 +103,8 @@ def run(
     files: Mapping[str, TableFile],
     target: Path,
     form: OutputFormat = "csv",
+    *,
+    master: str = CLUSTER_URL,
 ) -> Ran:
     """Apply the step to the scanned files, and write what comes of it to `target`."""
     folder = target.parent / f"{target.name}-work"
@@ -106,7 +114,8 @@ def run(
         return json.loads(json.dumps(HERE[function](arguments, folder, SANDBOX, ignore_progress)))
 
     rows = step(*(scan(name, file.detected.columns) for name, file in files.items()))
-    return execute(Query(rows, files, form), target, folder, LIMITS, call)
+    cluster = Cluster(master, folder) if master else None
+    return execute(Query(rows, files, form), target, Answering(folder, LIMITS, call), cluster)
 
 
 def ask(step: Callable[..., Rows], *files: TableFile | Path) -> list[list[str]]:

@@ -1,0 +1,99 @@
+"""Queries on a Spark cluster, between two children of ours.
+
+The first makes Parquet of the sources, which all machines can read. The cluster finds the rows, and the last
+child makes the file of them, so that its bytes are those of a query that runs here.
+"""
+
+import shutil
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from tempfile import mkdtemp
+
+from src.engine.queries.answering import Answering
+from src.engine.queries.duckdb import statements
+from src.engine.queries.rows import ROW
+from src.engine.queries.spark import RESULT, result_of, spark_statements
+from src.engine.queries.statements import Statements
+from src.engine.queries.values import Query, Ran, TableFile
+from src.engine.values import GIB, Sandbox
+
+PREFIX = "query-"
+STALE_SECONDS = 24 * 3600
+DRIVER_MEMORY = 6 * GIB  # of addresses: a Java process reserves more than the heap that it is given
+DRIVER_FILES = 4_096
+PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Spark cluster: its address, and a folder that its machines and ours know by the same path.
+
+    `java_home` and `conf_dir` are Spark's own settings; empty, the machine's Java and Spark's defaults.
+    """
+
+    master: str
+    folder: Path
+    java_home: str = ""
+    conf_dir: str = ""
+
+    def widened(self, sandbox: Sandbox) -> Sandbox:
+        """What the process may use that asks the cluster. It sees no stranger's file, only what we made."""
+        environment = {"PATH": PROGRAMS, "JAVA_HOME": self.java_home, "SPARK_CONF_DIR": self.conf_dir}
+        return replace(
+            sandbox,
+            memory=DRIVER_MEMORY,
+            open_files=DRIVER_FILES,
+            environment={**sandbox.environment, **{name: text for name, text in environment.items() if text}},
+        )
+
+
+def run_on_cluster(query: Query, target: Path, answering: Answering, cluster: Cluster) -> Ran:
+    """Write what the query gives to `target`."""
+    _sweep(cluster.folder)
+    shared = Path(mkdtemp(prefix=PREFIX, dir=cluster.folder))
+    try:
+        shared.chmod(0o777)  # the executors may run as somebody else
+        rows_in = {name: _publish(name, file, answering, shared) for name, file in query.sources.items()}
+        parts, select = spark_statements(query.rows)
+        arguments = {
+            "master": cluster.master,
+            "sources": {name: str(_shared_file(shared, name)) for name in query.sources},
+            "parts": [asdict(part) for part in parts],
+            "select": select,
+            "target": str(shared / RESULT),
+        }
+        found = answering.call("cluster", arguments)["found"]
+        source = {"rows": 0, "relation": None, "text": None, "found": found}
+        rows = statements(result_of(query.rows), query.format)
+        rows_out = answering.query(rows, {RESULT: source}, target)["rows_out"]
+        return Ran(rows_in=rows_in, rows_out=rows_out)
+    finally:
+        shutil.rmtree(shared, ignore_errors=True)
+
+
+def _publish(name: str, file: TableFile, answering: Answering, shared: Path) -> int:
+    """The rows of a source with their numbers where the cluster finds them; answers how many there are."""
+    columns = [ROW, *(f"c{place}" for place in range(len(file.detected.columns)))]
+    everything = Statements(
+        parts=[],
+        select=f"select {', '.join(columns)} from {name}",
+        headers=columns,
+        are_numbers=[False] * len(columns),
+        is_joined=False,
+        format="parquet",
+    )
+    return answering.answer(everything, {name: file}, _shared_file(shared, name)).rows_out
+
+
+def _shared_file(shared: Path, name: str) -> Path:
+    return shared / f"{name}.parquet"
+
+
+def _sweep(folder: Path) -> None:
+    """What workers left that were killed."""
+    for left in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # another worker sweeps as well
+            if time.time() - left.stat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left, ignore_errors=True)

@@ -1,0 +1,130 @@
+"""Queries as SQL of Spark: what it says differently from DuckDB, and what it has to be told besides."""
+
+import re
+import sys
+from functools import cache
+from typing import Any
+
+import ibis
+import ibis.expr.datatypes as dt
+import ibis.expr.operations as ops
+import ibis.expr.types as ir
+from ibis.backends.sql.compilers import PySparkCompiler
+from ibis.backends.sql.compilers.base import SQLGlotCompiler
+from sqlglot import exp, parse_one
+
+from src.domain.formulas.texts import lower, upper
+from src.engine.queries.rows import ROW, Rows
+from src.engine.queries.statements import PartStatement
+
+RESULT = "result"
+PRIVATE = 0xF0000  # from here on nobody gives characters a meaning
+# A double that Java has written, as everybody else writes it: 1.0E7 is 10000000, 1.0E-5 is 1e-05.
+WRITTEN = """
+    CASE WHEN locate('E', t) = 0 THEN t
+    WHEN abs(x) >= 1e-4 AND abs(x) < 1e16
+    THEN regexp_replace(CAST(CAST(t AS DECIMAL(38, 21)) AS STRING), '[.]?0+$', '')
+    ELSE concat(
+        regexp_replace(substring_index(t, 'E', 1), '[.]0$', ''), 'e', if(locate('E-', t) > 0, '-', '+'),
+        lpad(regexp_replace(t, '.*E-?', ''), greatest(2, length(regexp_replace(t, '.*E-?', ''))), '0')
+    ) END
+"""
+
+
+def spark_statements(rows: Rows) -> tuple[list[PartStatement], str]:
+    """What is found first, and what is selected in the end: all columns as the table has them."""
+    parts = [
+        PartStatement(part.name, spark_sql(part.table), None, part.may_stop, part.refusal)
+        for part in rows.parts
+    ]
+    ordered = rows.table.order_by([key.of(rows.table) for key in rows.order])
+    return parts, spark_sql(ordered.select(*(column.key for column in rows.columns)))
+
+
+def result_of(rows: Rows) -> Rows:
+    """The rows that came of it, as a source of their own, from which a file is made as of any other."""
+    kinds = {column.key: rows.table[column.key].type() for column in rows.columns}
+    table = ibis.table({ROW: "int64", **kinds}, name=RESULT)
+    return Rows(table=table, columns=rows.columns, source=RESULT)
+
+
+def spark_sql(table: ir.Table) -> str:
+    """What finds the same rows as DuckDB does."""
+    tree = _Compiler().to_sqlglot(table)
+    for select in tree.find_all(exp.Select):
+        if select.args.get("limit") and not select.args.get("order"):
+            select.order_by(
+                exp.column(ROW, quoted=True), copy=False
+            )  # there, rows have no order by themselves
+    sql: str = tree.transform(_as_spark, copy=False).sql("spark")
+    return sql
+
+
+class _Compiler(PySparkCompiler):  # type: ignore[misc]  # Ibis is typed in part
+    """Without the OFFSET of its own, which skips one row too many, and without taking NaN for nothing."""
+
+    __slots__ = ()
+    rewrites = SQLGlotCompiler.rewrites
+    visit_Field = SQLGlotCompiler.visit_Field  # noqa: N815  # the name is Ibis's
+
+    def visit_NonNullLiteral(self, op: ops.Literal, *, value: Any, dtype: dt.DataType) -> Any:  # noqa: N802
+        if dtype.is_floating():
+            return None
+        return super().visit_NonNullLiteral(op, value=value, dtype=dtype)
+
+    def visit_Cast(self, op: ops.Cast, *, arg: exp.Expression, to: dt.DataType) -> Any:  # noqa: N802
+        cast = super().visit_Cast(op, arg=arg, to=to)
+        return _written(arg, cast) if op.arg.dtype.is_floating() and to.is_string() else cast
+
+
+def _as_spark(node: exp.Expression) -> Any:
+    """One part of the syntax tree in words that mean there what it means here."""
+    if isinstance(node, exp.Bracket):
+        node.set("safe", True)  # what is behind the end of a list is missing, and no error
+    elif isinstance(node, exp.RegexpSplit):
+        node.set("expression", exp.Literal.string(re.escape(node.expression.name)))
+    elif isinstance(node, exp.RegexpReplace):
+        node.set("replacement", _in_java(node.args["replacement"].name))
+    elif isinstance(node, exp.Trim) and node.args.get("position") == "TRAILING":
+        text, signs = node.expression, node.this
+        node.set("this", text)
+        node.set("expression", signs)
+    elif isinstance(node, exp.Anonymous) and node.name.lower() == "multiply":
+        one, other = map(exp.paren, node.expressions)
+        return exp.paren(exp.Mul(this=one, expression=other))
+    elif isinstance(node, exp.Upper | exp.Lower):
+        return _letter_by_letter(node)
+    return node
+
+
+def _in_java(replacement: str) -> exp.Expression:
+    """Groups are named by a dollar in Java, by a backslash elsewhere."""
+    return exp.Literal.string(re.sub(r"\\([0-9])", r"$\1", replacement.replace("$", r"\$")))
+
+
+def _written(number: exp.Expression, text: exp.Expression) -> exp.Expression:
+    parts = {"x": number, "t": text}
+
+    def put(node: exp.Expression) -> exp.Expression:
+        return parts[node.name].copy() if isinstance(node, exp.Column) and node.name in parts else node
+
+    return exp.paren(parse_one(WRITTEN, dialect="spark").transform(put))
+
+
+def _letter_by_letter(node: exp.Upper | exp.Lower) -> Any:
+    """Java makes two letters of some: those are put aside meanwhile."""
+    special, hidden, meant = _specials(is_upper=isinstance(node, exp.Upper))
+    node.set("this", exp.func("translate", node.this, special, hidden))
+    return exp.func("translate", node, hidden.copy(), meant)
+
+
+@cache
+def _specials(*, is_upper: bool) -> tuple[exp.Expression, exp.Expression, exp.Expression]:
+    """The letters that become several, or depend on their neighbours; what hides them; what they become."""
+    change = str.upper if is_upper else str.lower
+    signs = [sign for sign in map(chr, range(sys.maxunicode + 1)) if len(change(sign)) > 1]
+    signs += [] if is_upper else ["Σ"]
+    hidden = "".join(chr(PRIVATE + place) for place in range(len(signs)))
+    meant = "".join(map(upper if is_upper else lower, signs))
+    special, veil, result = map(exp.Literal.string, ("".join(signs), hidden, meant))
+    return special, veil, result
