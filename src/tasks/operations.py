@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import duckdb
-
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
 from src.engine.detect import detect
@@ -22,7 +20,7 @@ from src.integrations.storage_upload import Upload
 from src.models import File, Operation
 from src.services.files import check_content
 from src.services.operations import INPUT, Wish, joined_files, name_of, plan, reading_of
-from src.services.reading import read_limits
+from src.services.reading import cluster_of, read_limits
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
 from src.wiring import Services
@@ -63,6 +61,7 @@ def run_operation(run: JobRun) -> Outcome:
                 on_progress=run.progress,
                 should_stop=run.should_stop,
                 limits=limits,
+                cluster=cluster_of(run.adapters.settings),
             )
         except Stopped:
             run.check()
@@ -118,8 +117,7 @@ def _lineage(work: Work, ran: Ran, seconds: float) -> dict[str, Any]:
         {"file_id": str(file.id), "name": file.name, "sha256": file.sha256, "rows": ran.rows_in[name]}
         for name, file in work.files.items()
     ]
-    engine = {"name": "duckdb", "version": duckdb.__version__}
-    return {"sources": sources, "engine": engine, "seconds": round(seconds, 3)}
+    return {"sources": sources, "engine": ran.engine, "seconds": round(seconds, 3)}
 
 
 def _kept(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class Answering:
             sources |= {name: self._converted(name, files[name]) for name in answer["misread"]}
             answer = self.query(statements, sources, target)
         rows_in = {name: source["rows"] for name, source in sources.items()}
-        return Ran(rows_in=rows_in, rows_out=answer["rows_out"])
+        return Ran(rows_in, answer["rows_out"], {"name": "duckdb", "version": version("duckdb")})
 
     def query(self, statements: Statements, sources: Mapping[str, Any], target: Path) -> dict[str, Any]:
         """The child's answer about sources that it can read."""

@@ -64,11 +64,11 @@ def run_on_cluster(query: Query, target: Path, answering: Answering, cluster: Cl
             "select": select,
             "target": str(shared / RESULT),
         }
-        found = answering.call("cluster", arguments)["found"]
-        source = {"rows": 0, "relation": None, "text": None, "found": found}
+        answer = answering.call("cluster", arguments)
+        source = {"rows": 0, "relation": None, "text": None, "found": answer["found"]}
         rows = statements(result_of(query.rows), query.format)
         rows_out = answering.query(rows, {RESULT: source}, target)["rows_out"]
-        return Ran(rows_in=rows_in, rows_out=rows_out)
+        return Ran(rows_in, rows_out, {"name": "spark", "version": answer["version"]})
     finally:
         shutil.rmtree(shared, ignore_errors=True)
 

@@ -47,7 +47,7 @@ def read_from_cluster(
         "columns": list(types),
         "times": [name for name, kind in types.items() if kind == "timestamp"],
     }
-    return {"found": written}
+    return {"found": written, "version": spark.version}
 
 
 def session(master: str) -> "SparkSession":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from src.engine.queries.rows import Rows
 from src.engine.queries.statements import OutputFormat
@@ -27,9 +28,15 @@ class Query:
     format: OutputFormat = "csv"
 
 
+class EngineName(TypedDict):
+    name: str
+    version: str
+
+
 @dataclass(frozen=True)
 class Ran:
-    """What came of it: how many rows each source has, and how many were written."""
+    """What came of it: how many rows each source has, how many were written, and which engine found them."""
 
     rows_in: dict[str, int]
     rows_out: int
+    engine: EngineName
