@@ -41,7 +41,8 @@ faults: ## kill, freeze and starve real processes, and look that nothing is lost
 
 spark: ## run the tests of queries again with Spark as the engine (needs Java 17 or 21; slow)
 	@scripts/bootstrap spark
-	@TEST_CLUSTER_URL="local[2]" exec $(PY) -m pytest tests/engine/queries tests/engine/operations $(ARGS)
+	@TEST_CLUSTER_URL="local[2]" exec $(PY) -m pytest tests/engine/queries tests/engine/operations \
+		tests/engine/formulas tests/engine/reports $(ARGS)
 
 openapi: ## write docs/openapi.json
 	@scripts/bootstrap run

@@ -13,7 +13,7 @@ from src.domain.ids import uuid7
 from src.domain.rules_reading import read_rules
 from src.engine.profile import Stopped, profile
 from src.engine.queries.running import Query, Ran, run_query
-from src.engine.queries.values import TableFile
+from src.engine.queries.values import EngineName, TableFile
 from src.engine.reports.formats import WRITERS, Sheet
 from src.engine.reports.making import Making
 from src.engine.reports.planning import plan_of
@@ -22,13 +22,11 @@ from src.engine.values import Detected, Profile
 from src.integrations.storage_upload import Upload
 from src.models import File, Report
 from src.services.files import check_content
-from src.services.reading import read_limits
+from src.services.reading import cluster_of, read_limits
 from src.services.reports import values_of
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
 from src.wiring import Services
-
-ENGINE = "duckdb"
 
 
 def make_report(run: JobRun) -> Outcome:
@@ -48,7 +46,9 @@ def make_report(run: JobRun) -> Outcome:
         except Stopped:
             run.check()
             raise
-        manifest = _manifest(report, input_file, reference_file, made, kept, time.monotonic() - started)
+        manifest = _manifest(
+            report, input_file, reference_file, made, kept, work.engine, time.monotonic() - started
+        )
 
     def save(s: Services) -> Outcome:
         row = s.report_rows.get_own(report_id, None)
@@ -66,13 +66,14 @@ def make_report(run: JobRun) -> Outcome:
 Kept = dict[str, tuple[Upload, str, str]]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Work:
-    """One attempt: its folder, and what is open until it ends."""
+    """One attempt: its folder, what is open until it ends, and the engine that found the rows."""
 
     run: JobRun
     folder: Path
     stack: ExitStack
+    engine: EngineName | None = None
 
     def table(self, file: File) -> Table:
         """A file with its profile: the one that is kept, or one that is made now and kept."""
@@ -112,14 +113,17 @@ class _Work:
         return made, kept
 
     def query(self, query: Query, target: Path) -> Ran:
-        return run_query(
+        ran = run_query(
             query,
             target,
             work_dir=self.folder,
             on_progress=self.run.progress,
             should_stop=self.run.should_stop,
             limits=read_limits(self.run.adapters.settings),
+            cluster=cluster_of(self.run.adapters.settings),
         )
+        self.engine = ran.engine
+        return ran
 
     def kept(self, path: Path, name: str, form: str) -> tuple[Upload, str, str]:
         """The bytes in storage; until the job's end names them, a crash leaves them to the sweep."""
@@ -132,7 +136,13 @@ class _Work:
 
 
 def _manifest(
-    report: Report, source: File, reference: File | None, made: Made, kept: Kept, seconds: float
+    report: Report,
+    source: File,
+    reference: File | None,
+    made: Made,
+    kept: Kept,
+    engine: EngineName | None,
+    seconds: float,
 ) -> dict[str, Any]:
     """All that says how the report came about."""
     files = {"input": source} | ({"reference": reference} if reference else {})
@@ -144,7 +154,7 @@ def _manifest(
         },
         "rules": {"id": str(report.rules_id) if report.rules_id else None, "version": report.rules_version},
         "parameters": report.parameters,
-        "engine": {"name": ENGINE, "version": version("duckdb"), "ibis": version("ibis-framework")},
+        "engine": {**(engine or {}), "ibis": version("ibis-framework")},
         **made.figures,
         "columns": made.columns,
         "output": {"format": report.format, "sha256": output.sha256, "size": output.size},

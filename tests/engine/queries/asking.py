@@ -114,8 +114,13 @@ def run(
         return json.loads(json.dumps(HERE[function](arguments, folder, SANDBOX, ignore_progress)))
 
     rows = step(*(scan(name, file.detected.columns) for name, file in files.items()))
-    cluster = Cluster(master, folder) if master else None
-    return execute(Query(rows, files, form), target, Answering(folder, LIMITS, call), cluster)
+    return execute(
+        Query(rows, files, form), target, Answering(folder, LIMITS, call), cluster_in(folder, master)
+    )
+
+
+def cluster_in(folder: Path, master: str = CLUSTER_URL) -> Cluster | None:
+    return Cluster(master, folder) if master else None
 
 
 def ask(step: Callable[..., Rows], *files: TableFile | Path) -> list[list[str]]:

@@ -14,6 +14,7 @@ import pytest
 
 from src.domain.errors import DomainError
 from src.domain.rules_reading import read_rules
+from src.engine.queries.answering import Answering
 from src.engine.queries.running import Query, Ran, execute
 from src.engine.queries.values import TableFile
 from src.engine.reports.formats import WRITERS, Sheet
@@ -23,7 +24,7 @@ from src.engine.reports.values import Made, Table
 from src.engine.sandbox import ignore_progress
 from src.services.reports import values_of
 from tests.engine.making import SANDBOX
-from tests.engine.queries.asking import HERE, LIMITS, profiled
+from tests.engine.queries.asking import HERE, LIMITS, cluster_in, profiled
 
 INPUT = """field1,field2,field3,field5,refkey1,refkey2
 a,1,2.50,3,k1,k2
@@ -82,7 +83,7 @@ def make(tmp_path: Path) -> Make:
             )
             return found
 
-        return execute(query, target, folder, LIMITS, call)
+        return execute(query, target, Answering(folder, LIMITS, call), cluster_in(folder))
 
     def made(
         document: Any = SHORT, source: str = INPUT, reference: str | None = REFERENCE, **parameters: str
