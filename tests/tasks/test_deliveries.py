@@ -159,7 +159,7 @@ def test_a_folder_gets_the_file_and_then_the_message(
     allow(workshop, delivery_folders=(f"reports={tmp_path / 'out'}",))
     job = profile(caller, {"folder": "reports/daily"})
     with services() as s:  # as a job does that makes a file
-        made = workshop.files.add(content=b"a,b\n1,2\n", name="Vendas Março.csv").id
+        made = workshop.files.add(content=b"a,b\n1,2\n", name="Vendas Março.csv", kind="produced").id
     run_all()
     with services() as s:
         row = s.job_rows.get(job["id"])
