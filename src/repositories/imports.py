@@ -1,5 +1,6 @@
 """Imports: seen by their owner and by admins only, each with the job that works on it."""
 
+from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -7,10 +8,12 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.orm import joinedload
 
 from src.domain.errors import NotFound
+from src.domain.jobs import JobState
 from src.domain.paging import Page, PageQuery
-from src.models import Import
+from src.models import Import, Job
 from src.repositories.base import Repository
 
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 HOLD_LONG = text("SET LOCAL idle_in_transaction_session_timeout = '10min'")
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:fingerprint, 0))")
 
@@ -71,12 +74,21 @@ class ImportRepository(Repository[Import]):
         locked = statement.with_for_update(key_share=True, skip_locked=True)
         return self.session.scalar(locked) is not None
 
-    def with_rejects(self, after: UUID | None, limit: int) -> list[UUID]:
-        """The imports that have refused rows, in the order of their ids."""
-        statement = select(Import.id).where(Import.rejects_file_id.is_not(None)).order_by(Import.id)
-        return list(
-            self.session.scalars((statement.where(Import.id > after) if after else statement).limit(limit))
+    def with_rejects(self, after: UUID | None, limit: int, *, begun_before: datetime) -> list[UUID]:
+        """The imports that have refused rows, or were begun by then and may yet refuse some; by their ids."""
+        may_refuse = (Import.created_at <= begun_before) & Job.state.in_(UNFINISHED)
+        is_meant = Import.rejects_file_id.is_not(None) | may_refuse
+        statement = select(Import.id).outerjoin(Job, Job.id == Import.job_id).where(is_meant)
+        statement = statement.where(Import.id > after) if after else statement
+        return list(self.session.scalars(statement.order_by(Import.id).limit(limit)))
+
+    def is_in_work(self, id_: UUID) -> bool:
+        """Whether it, or a correction of it, is not over yet: either may refuse rows at its end."""
+        mine = (Import.id == id_) | (Import.parent_id == id_)
+        statement = (
+            select(Import.id).join(Job, Job.id == Import.job_id).where(mine, Job.state.in_(UNFINISHED))
         )
+        return self.session.scalar(statement.limit(1)) is not None
 
     def headers(self, imported: Import) -> list[str]:
         """The columns of its refused rows: a correction's are those of the file that it corrects."""

@@ -11,9 +11,10 @@ from src.domain.rejects import SHAPELESS
 from src.domain.traces import Trace
 from src.engine.rejects import RejectedRow, rejected_rows, rewrite_rejects
 from src.integrations.storage import Storage
-from src.models import Import
+from src.models import Import, Job
 from src.repositories.files import FileRepository
 from src.repositories.imports import ImportRepository
+from src.repositories.jobs import JobRepository
 from src.services.rejects import RejectsService
 
 KIND = "forget_rejects"
@@ -23,12 +24,13 @@ class ErasureService:
     def __init__(self, session: Session, storage: Storage, rejects: RejectsService) -> None:
         self.imports = ImportRepository(session)
         self.files = FileRepository(session)
+        self.jobs = JobRepository(session)
         self.storage = storage
         self.rejects = rejects
 
     def forget(self, import_id: UUID, trace: Trace, folder: Path) -> int | None:
-        """Empty the refused rows of one import that are about the client; None while a job holds it."""
-        if not self.imports.try_hold(import_id):
+        """Empty the refused rows of one import that are about the client; None while a job is at it."""
+        if not self.imports.try_hold(import_id) or self.imports.is_in_work(import_id):
             return None
         imported = self.imports.get_own(import_id, None)
         file = self.files.find(imported.rejects_file_id) if imported.rejects_file_id else None
@@ -46,6 +48,11 @@ class ErasureService:
                 rewrite_rejects(Path(source), target, emptied)
                 self.rejects.keep(imported, target)
         return count
+
+    def leave_for_later(self, job: Job, ids: list[UUID], rows: int) -> None:
+        """Note in the job what it has yet to look at, so that it does not begin anew."""
+        args = {**job.args, "left": [str(id_) for id_ in ids], "rows": rows}
+        self.jobs.get(job.id).args = args
 
 
 def _is_about(row: RejectedRow, trace: Trace, ids: frozenset[int]) -> bool:

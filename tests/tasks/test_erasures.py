@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from sqlalchemy import func
 
 from src.domain.jobs import JobState
 from src.domain.traces import Trace
@@ -71,6 +72,23 @@ def test_while_a_correction_runs_it_is_tried_again(imports: Imports, workshop: W
         assert ImportRepository(session).try_hold(people.id)
         assert run_job(job_id, HANDLERS) is JobState.QUEUED
     assert imports.rejects(people)[0].cells[0] == "7"
+
+
+def test_imports_in_flight_are_looked_at_once_they_are_over(imports: Imports) -> None:
+    done = imports.load("clients", CLIENTS)
+    in_flight = imports.start("atendimentos", VISITS)
+    job_id = erase(imports, "7")
+    assert run_job(job_id, HANDLERS) is JobState.QUEUED
+    assert imports.rejects(imports.read(done.id))[0].cells[0] == "", "nobody waits for another's import"
+    imports.run(in_flight)
+    with services() as s:
+        job = s.job_rows.get(job_id)
+        assert job.args["left"] == [str(in_flight.id)], "what is done is not done again"
+        job.run_after = func.clock_timestamp()
+    assert run_job(job_id, HANDLERS) is JobState.DONE
+    assert [row.cells[0] for row in imports.rejects(imports.read(in_flight.id))] == ["", "8", "8"]
+    with services() as s:
+        assert s.job_rows.get(job_id).result == {"rows": 4}
 
 
 @pytest.mark.parametrize(
