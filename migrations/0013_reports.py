@@ -68,6 +68,7 @@ def _create_report() -> None:
         sa.Column("format", sa.Text(), nullable=False),
         sa.Column("job_id", sa.Uuid(), nullable=True),
         sa.Column("manifest", postgresql.JSONB(), nullable=False),
+        sa.Column("has_reference", sa.Boolean(), nullable=False),
         sa.Column("rerun_of", sa.Uuid(), nullable=True),
         _moment("created_at"),
         sa.ForeignKeyConstraint(["owner_id"], ["account.id"], name=op.f("fk_report_owner_id")),

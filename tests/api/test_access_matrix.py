@@ -59,6 +59,8 @@ ADDRESSED = frozenset(
         "rules-version-not-found",
     )
 )
+# What is sent where a body is looked at before the thing it is about.
+BODIES = {"POST /api/v1/recipes/<uuid:recipe_id>/versions": {"steps": [{"operation": "dedup"}]}}
 # What only administrators can address: the role protects it.
 ADMINISTERED = frozenset(("account_id",))
 
@@ -120,7 +122,8 @@ def named(route: object) -> str:
 
 def send(app: Flask, route: Route, path: str | None = None, **headers: str) -> TestResponse:
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return app.test_client().open(path or route.path(), method=route.method, headers=names)
+    body = {"json": BODIES[route.name]} if route.name in BODIES else {}
+    return app.test_client().open(path or route.path(), method=route.method, headers=names, **body)
 
 
 def slug(answer: TestResponse) -> str:
@@ -134,7 +137,7 @@ def test_the_matrix_has_all_routes_of_the_api(session_app: Flask) -> None:
 
 
 def test_every_argument_of_a_route_is_known_to_the_matrix() -> None:
-    arguments = {argument for route in ALL for argument in route.arguments}
+    arguments = {argument for route in PROTECTED for argument in route.arguments}
     assert arguments == OWNED.keys() | ADMINISTERED | SHARED, "tell the matrix how to make the new noun"
 
 

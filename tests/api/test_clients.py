@@ -318,6 +318,7 @@ class TestErase:
         if is_deleted_before:
             admin.delete(f"{CLIENTS}/7")
         answer = admin.delete(f"{CLIENTS}/7?erase=true").json
+        assert admin.get(f"/api/v1/jobs/{answer.pop('job_id')}").json["kind"] == "forget_rejects"
         assert answer == {"client_id": "7", "former_values": 0, "samples": 0, "files": []}
         row = row_of("7")
         assert (row.name, row.email, row.date_of_birth, row.country) == (None,) * 4

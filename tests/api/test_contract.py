@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import UUID
 
 import pytest
 import schemathesis
@@ -17,7 +18,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from src.services.links import sign
+from src.wiring import adapters
 from tests.api.conftest import Change
+from tests.api.nouns import a_file
 from tests.api.test_access_matrix import OWNED
 from tests.architecture.tree import ROOT
 from tests.factories.accounts import Accounts, Caller
@@ -62,6 +66,21 @@ def present(admin: Caller, accounts: Accounts) -> dict[str, str]:
         "atendimento_id": str(an_atendimento().id),
         "client_id": a_client().external_id,
         "view": "transaction_statistics",
+        "token": sign(UUID(a_file(admin)["id"]), adapters().settings)[0],
+        **an_alert(admin),
+    }
+
+
+def an_alert(admin: Caller) -> dict[str, str]:
+    """The first rule that ships, and what it finds in a large withdraw."""
+    client = a_client("of an alert").external_id
+    event = {"type": "withdraw", "amount": "150.00", "user_id": client, "t": 1}
+    assert admin.post("/api/v1/events", json=event).json["alert_codes"] == [1100]
+    alert = admin.get("/api/v1/alerts").json["data"][0]
+    rules = admin.get("/api/v1/alert-rules?per_page=500").json["data"]
+    return {
+        "alert_id": str(alert["id"]),
+        "alert_rule_id": next(rule["id"] for rule in rules if rule["code"] == alert["code"]),
     }
 
 

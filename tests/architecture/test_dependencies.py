@@ -17,7 +17,7 @@ INDIRECT = {
 
 def declared(text: str) -> set[str]:
     """The names in a requirements file, as distributions spell them when compared."""
-    names = re.findall(r"^([A-Za-z0-9._-]+)", text, re.MULTILINE)
+    names = re.findall(r"^([A-Za-z0-9][A-Za-z0-9._-]*)", text, re.MULTILINE)
     return {name.lower().replace("_", "-") for name in names}
 
 

@@ -62,8 +62,8 @@ ROWS = {
     "store": f"(is_ours, id, is_marked) VALUES (true, {ID}, true)",
     "rule_set": f"(id, owner_id, name, version) VALUES ({ID}, {ID}, 'r', 1)",
     "rule_set_version": f"(rules_id, version, document) VALUES ({ID}, 1, '[]')",
-    "report": f"(id, owner_id, name, document, parameters, format, manifest) "
-    f"VALUES ({ID}, {ID}, 'r', '[]', '{{}}', 'csv', '{{}}')",
+    "report": f"(id, owner_id, name, document, parameters, format, manifest, has_reference) "
+    f"VALUES ({ID}, {ID}, 'r', '[]', '{{}}', 'csv', '{{}}', false)",
     "view_refresh": f"(id, view) VALUES ({ID}, 'transaction_statistics')",
     "alert_rule": f"(id, code, name, state, version) VALUES ({ID}, 1, 'r', 'disabled', 1)",
     "alert_rule_version": f"(rule_id, version, kind, asked_on, parameters) "
