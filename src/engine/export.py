@@ -18,15 +18,13 @@ CELL_UNITS = 32_767  # what a spreadsheet takes in one cell, in UTF-16
 
 
 def harmless(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers."""
+    """A text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers.
+
+    One that has an apostrophe there already gets another, so that `as_meant` can take one off.
+    """
     if isinstance(value, str) and value.lstrip("'").startswith(STARTS_FORMULA) and not _is_number(value):
         return "'" + value
     return value
-
-
-def harmless_and_back(text: str) -> str:
-    """Harmless in a way that `as_meant` undoes, whatever the text began with."""
-    return "'" + text if MADE_HARMLESS.match(text) else str(harmless(text))
 
 
 def as_meant(text: str) -> str:

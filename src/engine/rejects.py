@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from src.domain.rejects import Reject
-from src.engine.export import fitting, harmless_and_back
+from src.engine.export import fitting
 
 FAULTS_AT_A_TIME = 20_000
 ROWS_AT_A_TIME = 200  # each may be as long as a record may be
@@ -99,9 +99,8 @@ def table_columns(headers: Sequence[str], *, has_rest: bool) -> list[str]:
 
 
 def cells_to_mend(cells: Sequence[str], width: int) -> list[str]:
-    """The cells of a row as they stand in that table: as many as the header has, and harmless."""
-    shown = [harmless_and_back(cell) for cell in cells[:width]]
-    return [*shown, *[""] * (width - len(shown))]
+    """The cells of a row as they stand in that table: as many as the header has."""
+    return [*cells[:width], *[""] * (width - len(cells))]
 
 
 def rest_of(cells: Sequence[str], width: int) -> str:
