@@ -16,7 +16,7 @@ from pyarrow.parquet import ParquetWriter
 from src.domain.rejects import MESSAGES, SHAPELESS, WHOLE_ROW, Reject
 from src.engine.collecting import WITH_CELLS
 from src.engine.duck import batches_of, connect, quoted
-from src.engine.export import as_meant, fitting
+from src.engine.export import as_meant, fitting, harmless
 from src.engine.rejects import (
     LINE_COLUMN,
     REST_COLUMN,
@@ -73,10 +73,10 @@ class Mending:
 
     def _mended(self, sent: Sequence[str | None], former: Sequence[str]) -> tuple[list[str], bool]:
         """Each cell as it was where nobody changed it; a column that was left out has not changed."""
-        shown = cells_to_mend(former, self.width)
-        before = [*former[: self.width], *[""] * (self.width - len(former))]
+        before = cells_to_mend(former, self.width)
+        shown = [harmless(cell) for cell in before]
         cells = [
-            old if new is None or new in (seen, fitting(seen)) else as_meant(new)
+            old if new is None or new in (seen, fitting(seen), harmless(fitting(old))) else as_meant(new)
             for new, seen, old in zip(sent, shown, before, strict=True)
         ]
         return cells, cells != before

@@ -65,6 +65,7 @@ def _number(values: Sequence[str]) -> dict[str, Any]:
         "max": ordered[-1][1].strip(),
         "mean": _plain(mean),
         "histogram": bars,
+        "places": max(len(value.strip().partition(".")[2]) for value in values),
     }
 
 
