@@ -44,8 +44,8 @@ class Sheet:
             for row in reader:
                 yield [
                     cell if is_number else ESCAPED.sub("", cell)
-                    for cell, is_number in zip(row, self.are_numbers, strict=True)
-                ]
+                    for cell, is_number in zip(row or [""], self.are_numbers, strict=True)
+                ]  # an empty cell of an only column is an empty line
 
     def values(self) -> Iterator[list[Value]]:
         """The cells as what they say."""
