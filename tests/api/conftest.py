@@ -1,6 +1,6 @@
 """A client that looks at every answer, and an application whose settings and adapters a test may change."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from src.api.rate_limits import limiter
 from src.app import create_app
 from src.integrations.storage_disk import DiskStorage
 from src.wiring import EXTENSION, Adapters
@@ -69,8 +70,11 @@ def change(app: Flask) -> Change:
 
 
 @pytest.fixture
-def make_app(change: Change) -> MakeApp:
-    """Another application with other settings, for those that count only at its start."""
+def make_app(app: Flask, change: Change) -> Iterator[MakeApp]:
+    """Another application with other settings, for those that count only at its start.
+
+    The limiter is one for all of a process, and as the latest application wants it: afterwards without limits.
+    """
 
     def make(**changes: Any) -> Flask:
         made = create_app(adapters=change(**changes))
@@ -78,7 +82,9 @@ def make_app(change: Change) -> MakeApp:
         made.test_client_class = CheckedClient
         return made
 
-    return make
+    yield make
+    limiter._storage_dead = False
+    limiter.init_app(app)
 
 
 @pytest.fixture

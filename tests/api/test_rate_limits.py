@@ -9,7 +9,6 @@ from flask import Flask
 from redis import Redis
 from werkzeug.test import TestResponse
 
-from src.api.rate_limits import limiter
 from src.config import SettingsError
 from src.wiring import Adapters
 from tests.api.conftest import MakeApp
@@ -24,17 +23,15 @@ LIMITS = {"rate_limits": True, "rate_limit_default": "5 per minute", "rate_limit
 
 
 @pytest.fixture
-def limited(app: Flask, make_app: MakeApp, own_redis: str) -> Iterator[Flask]:
-    """An application with small limits; the one of the other tests has none again afterwards."""
-    yield make_app(**LIMITS, redis_url=own_redis)
-    limiter.init_app(app)
+def limited(make_app: MakeApp, own_redis: str) -> Flask:
+    """An application with small limits."""
+    return make_app(**LIMITS, redis_url=own_redis)
 
 
 @pytest.fixture
-def searched(app: Flask, make_app: MakeApp, own_redis: str) -> Iterator[Flask]:
+def searched(make_app: MakeApp, own_redis: str) -> Flask:
     """The same, with room for one search a minute."""
-    yield make_app(**LIMITS, rate_limit_clients="1 per minute", redis_url=own_redis)
-    limiter.init_app(app)
+    return make_app(**LIMITS, rate_limit_clients="1 per minute", redis_url=own_redis)
 
 
 @pytest.fixture
@@ -49,11 +46,9 @@ def own_redis(adapters: Adapters) -> Iterator[str]:
 
 
 @pytest.fixture
-def without_redis(app: Flask, make_app: MakeApp) -> Iterator[Flask]:
+def without_redis(make_app: MakeApp) -> Flask:
     """The same, with a Redis that does not answer."""
-    yield make_app(**LIMITS, redis_url=AWAY)
-    limiter._storage_dead = False
-    limiter.init_app(app)
+    return make_app(**LIMITS, redis_url=AWAY)
 
 
 def in_it(caller: Caller, app: Flask) -> Caller:
