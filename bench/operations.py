@@ -132,8 +132,8 @@ def prepare(file: Path, rows: int) -> None:
     """The file, and its profile."""
     import duckdb
 
-    from src.engine.detect import detect
     from src.engine.profile import profile
+    from src.engine.reading.detect import detect
 
     duckdb.connect().execute(MAKE.format(rows=rows, file=file))
     began = time.monotonic()

@@ -22,10 +22,10 @@ from random import Random
 
 from bench.page import machine, write_section
 from src.domain.rules_reading import read_rules
-from src.engine.detect import detect
 from src.engine.profile import profile
 from src.engine.queries.running import Query, Ran, run_query
 from src.engine.queries.values import TableFile
+from src.engine.reading.detect import detect
 from src.engine.reports.making import Making
 from src.engine.reports.planning import Plan, plan_of
 from src.engine.reports.values import Table

@@ -16,7 +16,7 @@ from src.api.schemas.base import Schema
 from src.api.schemas.imports import IMPORTS, ONE_IMPORT, ImportFormSchema, ImportStartSchema
 from src.api.uploads import NoFile, receive
 from src.domain.errors import FieldError
-from src.engine.returned import read_as_table
+from src.engine.imports.returned import read_as_table
 from src.engine.values import Detected
 from src.integrations.storage_upload import Upload
 from src.models import File, Import

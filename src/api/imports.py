@@ -30,7 +30,7 @@ from src.api.schemas.imports import (
 )
 from src.api.schemas.jobs import JOB, JobSchema
 from src.engine.export import csv_lines, xlsx_file
-from src.engine.rejects import read_rejects, rejected_rows, table_columns
+from src.engine.imports.rejects import read_rejects, rejected_rows, table_columns
 from src.models import File
 from src.services.idempotency import Answer
 from src.services.imports import dataset_of

@@ -18,23 +18,23 @@ from types import TracebackType
 from typing import Any
 
 from src.domain.errors import DomainError
-from src.engine.heads import read_head
 from src.engine.profile import read_profile
 from src.engine.progress import Progress
+from src.engine.reading.heads import read_head
+from src.engine.reading.tables import read_table
 from src.engine.sandbox import EngineDiskFull, as_message, out_of_memory
-from src.engine.tables import read_table
 from src.engine.values import OnProgress, Sandbox
 
 Function = Callable[[Mapping[str, Any], Path, Sandbox, OnProgress], dict[str, Any]]
 FUNCTIONS: Mapping[str, Function] = {"head": read_head, "convert": read_table, "profile": read_profile}
 HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as long as reading many a head
-    "load": "src.engine.intake:read_load",
-    "collect": "src.engine.collecting:read_originals",
-    "mend": "src.engine.mending:read_mended",
-    "merge": "src.engine.merging:read_merged",
-    "settle": "src.engine.settling:read_evidence",
+    "load": "src.engine.imports.intake:read_load",
+    "collect": "src.engine.imports.collecting:read_originals",
+    "mend": "src.engine.imports.mending:read_mended",
+    "merge": "src.engine.imports.merging:read_merged",
+    "settle": "src.engine.imports.settling:read_evidence",
     "query": "src.engine.queries.executing:read_query",
-    "write": "src.engine.emitting:write_rows",
+    "write": "src.engine.imports.emitting:write_rows",
     "cluster": "src.engine.queries.spark_child:read_from_cluster",
 }
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG

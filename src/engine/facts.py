@@ -8,7 +8,7 @@ from math import ceil, log10
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from src.engine.kinds import BLANKS, BLANKS_IN_SQL, Kind, choose, fitting
+from src.engine.reading.kinds import BLANKS, BLANKS_IN_SQL, Kind, choose, fitting
 from src.engine.values import Bin, ColumnProfile, Count
 
 if TYPE_CHECKING:

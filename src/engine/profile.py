@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from src.engine.duck import connect
 from src.engine.facts import profile_column
-from src.engine.kinds import Kind, column, decimal_mark
-from src.engine.relation import Relation
+from src.engine.reading.kinds import Kind, column, decimal_mark
+from src.engine.reading.relation import Relation
 from src.engine.sandbox import Stopped, ignore_progress, never, run_in_child
 from src.engine.values import (
     MIB,

@@ -12,10 +12,10 @@ from sqlalchemy.orm import Session
 from src.domain.errors import Conflict
 from src.domain.imports import ImportState
 from src.domain.roles import Actor
-from src.engine.correcting import Listed, Mended, mended_table
-from src.engine.evidence import Reading
-from src.engine.plans import LoadPlan
-from src.engine.returned import places_of
+from src.engine.imports.correcting import Listed, Mended, mended_table
+from src.engine.imports.evidence import Reading
+from src.engine.imports.plans import LoadPlan
+from src.engine.imports.returned import places_of
 from src.engine.values import Detected
 from src.models import File, Import
 from src.repositories.files import FileRepository

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from src.domain.datasets import DATASETS
 from src.domain.rejects import SHAPELESS
 from src.domain.traces import Trace
-from src.engine.rejects import RejectedRow, rejected_rows, rewrite_rejects
+from src.engine.imports.rejects import RejectedRow, rejected_rows, rewrite_rejects
 from src.integrations.storage import Storage
 from src.models import Import, Job
 from src.repositories.files import FileRepository

@@ -18,8 +18,8 @@ from src.domain.errors import Invalid
 from src.domain.files import clean_name
 from src.domain.ids import uuid7
 from src.domain.roles import Actor
-from src.engine.detect import detect
-from src.engine.preview import Preview, preview
+from src.engine.reading.detect import detect
+from src.engine.reading.preview import Preview, preview
 from src.engine.values import Detected
 from src.integrations.storage import Storage
 from src.integrations.storage_upload import Upload

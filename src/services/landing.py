@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from src.engine.writing import RowPlan, TargetColumn, write_rows
+from src.engine.imports.writing import RowPlan, TargetColumn, write_rows
 from src.models import Import
 from src.repositories import bulk
 from src.repositories.landing import Landed, Landing, Refused

@@ -14,9 +14,9 @@ from src.domain.datasets import DATASETS, Mode
 from src.domain.errors import DomainError, Unavailable
 from src.domain.imports import AmbiguousDates, AmbiguousNumbers, TooManyErrors
 from src.domain.rejects import DUPLICATES
-from src.engine.evidence import Reading
-from src.engine.loading import Loaded, LoadPlan, MappedColumn, load, settle, staging_types
-from src.engine.rejects import write_faults
+from src.engine.imports.evidence import Reading
+from src.engine.imports.loading import Loaded, LoadPlan, MappedColumn, load, settle, staging_types
+from src.engine.imports.rejects import write_faults
 from src.engine.values import Detected
 from src.models import Import
 from src.repositories import bulk

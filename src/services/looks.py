@@ -7,8 +7,8 @@ from typing import Any
 
 from src.domain.datasets import Dataset
 from src.domain.mapping import Proposal, propose
-from src.engine.evidence import ROWS, Reading, overridden, read_dates, read_numbers
-from src.engine.preview import preview
+from src.engine.imports.evidence import ROWS, Reading, overridden, read_dates, read_numbers
+from src.engine.reading.preview import preview
 from src.engine.values import Detected
 from src.integrations.storage import Storage
 from src.services.reading import Readers

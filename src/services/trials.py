@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from src.config import Settings
-from src.engine.preview import preview
 from src.engine.queries.running import run_query
 from src.engine.queries.values import Query, TableFile
+from src.engine.reading.preview import preview
 from src.engine.values import Column, Detected
 from src.integrations.storage import Storage
 from src.models import File

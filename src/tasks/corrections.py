@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from src.engine.correcting import Work, mend, merge
+from src.engine.imports.correcting import Work, mend, merge
 from src.engine.sandbox import Stopped
 from src.engine.values import Detected
 from src.services.corrections import Held

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from src.database import savepoint
 from src.domain.datasets import DATASETS
-from src.engine.loading import LoadPlan, collect_rows
+from src.engine.imports.loading import LoadPlan, collect_rows
 from src.engine.sandbox import Stopped
 from src.models import Import
 from src.repositories.targets import TARGETS

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
-from src.engine.detect import detect
 from src.engine.profile import profile
 from src.engine.queries.running import run_query
 from src.engine.queries.values import Query, Ran, TableFile
+from src.engine.reading.detect import detect
 from src.engine.sandbox import Stopped
 from src.engine.values import Detected
 from src.integrations.storage_upload import Upload

@@ -12,6 +12,7 @@ PLANTED = {
     "services/planted.py": "import flask",
     "tasks/planted.py": "import celery",
     "api/planted.py": "import sqlalchemy",
+    "engine/reading/planted.py": "import src.engine.imports.casting",
 }
 
 
@@ -31,7 +32,7 @@ def copy_of_the_sources(folder: Path) -> Path:
 def test_the_sources_keep_every_contract() -> None:
     done = lint(ROOT)
     assert done.returncode == 0, done.stdout
-    assert "4 kept, 0 broken" in done.stdout
+    assert "5 kept, 0 broken" in done.stdout
 
 
 def test_a_planted_violation_of_each_contract_is_found(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ def test_a_planted_violation_of_each_contract_is_found(tmp_path: Path) -> None:
         (src / name).write_text(f"{line}\n")
     done = lint(tmp_path)
     assert done.returncode == 1
-    assert "0 kept, 4 broken" in done.stdout, done.stdout
+    assert "0 kept, 5 broken" in done.stdout, done.stdout
 
 
 def test_a_module_that_belongs_to_no_layer_is_found(tmp_path: Path) -> None:

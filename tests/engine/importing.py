@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from src.domain.datasets import Field
-from src.engine.collecting import read_originals
-from src.engine.detect import detect
-from src.engine.intake import read_load
-from src.engine.plans import Loaded, LoadPlan, MappedColumn
+from src.engine.imports.collecting import read_originals
+from src.engine.imports.intake import read_load
+from src.engine.imports.plans import Loaded, LoadPlan, MappedColumn
+from src.engine.reading.detect import detect
 from src.engine.sandbox import ignore_progress
 from src.engine.values import Column, Detected, ReadLimits
 from tests.engine.making import SANDBOX

@@ -14,9 +14,9 @@ import pytest
 
 import src.engine.child  # noqa: F401 # so that every error that a child may raise is known
 from src.domain.errors import DomainError, FieldError, Unavailable
-from src.engine.detect import detect
 from src.engine.duck import connect
 from src.engine.profile import profile
+from src.engine.reading.detect import detect
 from src.engine.sandbox import (
     ROOT,
     EngineCrashed,
@@ -320,7 +320,7 @@ class TestLock:
 def test_the_web_process_stays_light() -> None:
     """Detecting, previewing and asking for a profile load no engine into the process that asks."""
     script = (
-        "import sys; import src.engine.detect, src.engine.preview, src.engine.profile\n"
+        "import sys; import src.engine.reading.detect, src.engine.reading.preview, src.engine.profile\n"
         "print({'duckdb', 'numpy', 'pyarrow', 'pandas', 'python_calamine'} & set(sys.modules))"
     )
     out = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.domain.errors import DomainError
-from src.engine.detect import detect
 from src.engine.profile import read_profile
-from src.engine.relation import COLUMNS_PER_FILE
+from src.engine.reading.detect import detect
+from src.engine.reading.relation import COLUMNS_PER_FILE
+from src.engine.reading.tables import read_table
 from src.engine.sandbox import ignore_progress
-from src.engine.tables import read_table
 from src.engine.values import Column, ColumnProfile, Detected, Profile, ReadLimits
 from tests.engine import model
 from tests.engine.making import SANDBOX, Make, csv_bytes, gzipped, parquet_bytes, workbook_bytes, zipped

@@ -10,8 +10,8 @@ from sqlalchemy import text
 from src.domain.jobs import JobState
 from src.domain.roles import Actor
 from src.engine.export import csv_lines
-from src.engine.rejects import RejectedRow, rejected_rows, table_columns
-from src.engine.returned import read_as_table
+from src.engine.imports.rejects import RejectedRow, rejected_rows, table_columns
+from src.engine.imports.returned import read_as_table
 from src.engine.values import Detected
 from src.models import Import, Job
 from src.services.imports import Terms, dataset_of

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
-from src.engine.kinds import BLANKS, KINDS, Kind
 from src.engine.operations.faults import UnreadableValue
 from src.engine.queries.readings import FALSE_WORDS, TRUE_WORDS
+from src.engine.reading.kinds import BLANKS, KINDS, Kind
 from src.engine.values import Column
 
 Scalar = str | int | float | bool

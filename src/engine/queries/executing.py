@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from src.engine.duck import THREADS, connect, quoted
 from src.engine.queries.statements import PartStatement, Statements
 from src.engine.queries.writing import write
-from src.engine.relation import COLUMNS_PER_FILE, Relation, column_names
+from src.engine.reading.relation import COLUMNS_PER_FILE, Relation, column_names
 from src.engine.values import OnProgress, Sandbox
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from src.engine.child import FUNCTIONS
-from src.engine.detect import detect
 from src.engine.profile import read_profile
 from src.engine.queries.answering import Answering
 from src.engine.queries.cluster import Cluster
@@ -20,8 +19,9 @@ from src.engine.queries.running import execute
 from src.engine.queries.spark_child import read_from_cluster
 from src.engine.queries.statements import OutputFormat
 from src.engine.queries.values import Query, Ran, TableFile
+from src.engine.reading.detect import detect
+from src.engine.reading.tables import read_table
 from src.engine.sandbox import ignore_progress
-from src.engine.tables import read_table
 from src.engine.values import Column, Detected, Profile, ReadLimits
 from tests.engine.making import SANDBOX
 

@@ -1,0 +1,118 @@
+"""A text of any encoding as a stream of UTF-8 bytes, and the places where such bytes are no text."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from src.engine.reading.content import error_handling, skip_bom
+from src.engine.reading.encodings import encoding_of_mark
+from src.engine.values import MIB, OnProgress
+
+Bytes = NDArray[np.uint8]
+Places = NDArray[np.int64]
+
+BLOCK = 4 * MIB
+NEWLINE = 10
+CUT_SHORT = b"\xff"  # stands for the half of a character that a text ends with
+
+# How many bytes follow a leading byte, and between which bounds the first of them lies.
+_FOLLOWING = np.zeros(256, np.int64)
+_FOLLOWING[0xC2:0xE0], _FOLLOWING[0xE0:0xF0], _FOLLOWING[0xF0:0xF5] = 1, 2, 3
+_LOWEST, _HIGHEST = np.full(256, 0x80, np.uint8), np.full(256, 0xBF, np.uint8)
+_LOWEST[0xE0], _HIGHEST[0xED], _LOWEST[0xF0], _HIGHEST[0xF4] = 0xA0, 0x9F, 0x90, 0x8F
+
+
+def is_utf8(text: bytes) -> bool:
+    """Whether all the bytes are sound UTF-8."""
+    if text.isascii():
+        return True
+    ends = pa.py_buffer(np.array([0, len(text)], np.int64))
+    try:
+        pa.Array.from_buffers(pa.large_string(), 1, [None, ends, pa.py_buffer(text)]).validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
+def invalid_places(data: Bytes) -> Places:
+    """The bytes that belong to no character, in order."""
+    high: Places = np.flatnonzero(data >= 0x80)
+    padded = np.concatenate([data, np.zeros(3, np.uint8)])
+    leads = np.flatnonzero(_FOLLOWING[data[high]])  # as places in `high`
+    places, lead = high[leads], data[high[leads]]
+    following = _FOLLOWING[lead]
+    second, third, fourth = padded[places + 1], padded[places + 2], padded[places + 3]
+    is_sound = (second >= _LOWEST[lead]) & (second <= _HIGHEST[lead])
+    is_sound &= (following < 2) | ((third & 0xC0) == 0x80)
+    is_sound &= (following < 3) | ((fourth & 0xC0) == 0x80)
+    belongs = np.zeros(len(high), bool)
+    for size in range(4):
+        belongs[leads[is_sound & (following >= size)] + size] = True
+    return high[~belongs]
+
+
+def encoding_of_text(path: Path, on_progress: OnProgress) -> str:
+    """By its mark, else UTF-8 unless most of the lines with other than ASCII characters are none."""
+    total, balance, rest = path.stat().st_size, 0, b""
+    with path.open("rb") as raw:
+        mark = encoding_of_mark(raw.read(4))
+        if mark:
+            return mark
+        raw.seek(0)
+        while block := raw.read(BLOCK):
+            end = block.rfind(b"\n") + 1
+            balance += _balance(rest + block[:end])
+            rest = block[end:] if end or len(rest) > BLOCK else rest + block
+            on_progress(raw.tell(), total, "bytes checked")
+    return "utf-8" if balance + _balance(rest) >= 0 else "cp1252"
+
+
+def _balance(text: bytes) -> int:
+    """How many more lines speak for UTF-8 than against it."""
+    if text.isascii():
+        return 0
+    data = np.frombuffer(text, np.uint8)
+    ends = np.flatnonzero(data == NEWLINE)
+    speaking = _lines(ends, np.flatnonzero(data >= 0x80))
+    against = 0 if is_utf8(text) else _lines(ends, invalid_places(data))
+    return speaking - 2 * against
+
+
+def _lines(ends: Places, places: Places) -> int:
+    """In how many lines the places lie."""
+    lines = np.searchsorted(ends, places)
+    return int(len(lines) and 1 + np.count_nonzero(np.diff(lines)))
+
+
+def utf8_blocks(path: Path, encoding: str, on_progress: OnProgress) -> Iterator[bytes]:
+    """The text without its mark; what the encoding does not know comes out as bytes that are no UTF-8."""
+    total = path.stat().st_size
+    with path.open("rb") as raw:
+        skip_bom(raw, encoding)
+        recode = None if encoding == "utf-8" else _Recoder(encoding)
+        while block := raw.read(BLOCK):
+            on_progress(raw.tell(), total, "bytes read")
+            yield recode(block) if recode else block
+        if recode:
+            yield recode.last()
+
+
+class _Recoder:
+    """Other encodings as UTF-8, block by block."""
+
+    def __init__(self, encoding: str) -> None:
+        handling = error_handling(encoding)
+        if handling == "strict":
+            handling = "surrogatepass" if encoding.startswith("utf-16") else "surrogateescape"
+        self._decoder = codecs.getincrementaldecoder(encoding)(handling)
+
+    def __call__(self, block: bytes) -> bytes:
+        return self._decoder.decode(block).encode("utf-8", "surrogatepass")
+
+    def last(self) -> bytes:
+        """What shows that the text ends within a character."""
+        return CUT_SHORT if self._decoder.getstate()[0] else b""

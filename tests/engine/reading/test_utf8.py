@@ -1,0 +1,68 @@
+"""Which bytes are text, and in which encoding: as Python's codecs say, over whole files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src.engine.reading.encodings import encoding_of_lines
+from src.engine.reading.utf8 import encoding_of_text, invalid_places, is_utf8, utf8_blocks
+from src.engine.sandbox import ignore_progress
+from tests.engine.making import Make
+
+PIECES = st.lists(
+    st.sampled_from([b"a", "é".encode(), "漢".encode(), "😀".encode(), b"\xed\xa0\x80", b"\xc0\x80", b"\xf5"])
+    | st.binary(max_size=3),
+    max_size=8,
+).map(b"".join)
+
+
+@settings(deadline=None)
+@given(PIECES)
+def test_text_and_its_first_wrong_byte_are_what_python_says(text: bytes) -> None:
+    places = invalid_places(np.frombuffer(text, np.uint8))
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        assert not is_utf8(text)
+        assert places[0] == error.start
+    else:
+        assert is_utf8(text)
+        assert len(places) == 0
+
+
+@settings(deadline=None)
+@given(lines=st.lists(PIECES.map(lambda line: line.replace(b"\n", b"").replace(b"\r", b"")), max_size=8))
+def test_most_of_the_lines_that_are_not_ascii_decide(
+    lines: list[bytes], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path = tmp_path_factory.mktemp("text") / "text"
+    path.write_bytes(b"a\n" + b"\n".join(lines))
+    assert encoding_of_text(path, ignore_progress) == encoding_of_lines([b"a", *lines])
+
+
+@pytest.mark.parametrize(
+    ("content", "encoding", "text"),
+    [
+        ("\ufeffaé".encode(), "utf-8", "aé".encode()),
+        ("\ufeffaé😀".encode("utf-16-le"), "utf-16-le", "aé😀".encode()),
+        ("\ufeffaé".encode("utf-16-be"), "utf-16-be", "aé".encode()),
+        (b"\xff\xfea\0\x00\xd8b\0", "utf-16-le", b"a\xed\xa0\x80b"),
+        (b"\xff\xfea\0b", "utf-16-le", b"a\xff"),
+        (b"\x80\x81\xe9", "cp1252", "€\x81é".encode()),
+        (b"\xa1\xe6", "iso8859-2", "Ąć".encode()),
+        (b"\x81a", "cp1250", b"\xed\xb2\x81a"),
+    ],
+)
+def test_any_encoding_comes_out_as_utf8(make: Make, content: bytes, encoding: str, text: bytes) -> None:
+    assert b"".join(utf8_blocks(make(content), encoding, ignore_progress)) == text
+
+
+def test_a_text_longer_than_a_block_decides_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "long"
+    path.write_bytes(b"\xe9\n" + b"x" * 9_000_000 + "é\né\n".encode() * 2)
+    assert encoding_of_text(path, ignore_progress) == "utf-8"
+    path.write_bytes("é\n".encode() + b"x\n" * 5_000_000 + b"\xe9\n" * 2)
+    assert encoding_of_text(path, ignore_progress) == "cp1252"

@@ -1,0 +1,109 @@
+"""Workbooks: what is unsafe is refused, cells become texts."""
+
+from datetime import date, datetime, time, timedelta
+
+import pytest
+
+from src.domain.errors import DomainError
+from src.engine.reading.detect import detect
+from src.engine.reading.preview import preview
+from src.engine.reading.workbooks import cell_text, check_workbook, sheet_rows
+from src.engine.values import ReadLimits
+from tests.engine.making import SANDBOX, Make, parts_of, workbook_bytes, zipped
+
+LIMITS = ReadLimits(sandbox=SANDBOX)
+PLAIN = parts_of(workbook_bytes({"A": [["id", "name"], [1, "Ana"]]}))
+DOCTYPE = b'<!DOCTYPE x [<!ENTITY e SYSTEM "file:///etc/passwd">]>'
+
+
+def slug_of(make: Make, parts: dict[str, bytes]) -> str:
+    with pytest.raises(DomainError) as caught:
+        check_workbook(make(zipped(parts)), LIMITS)
+    return caught.value.slug
+
+
+class TestSafety:
+    def test_a_plain_workbook_with_a_hyperlink_is_fine(self, make: Make) -> None:
+        link = (
+            b'<Relationships><Relationship Id="r1" Type="http://x/relationships/hyperlink" '
+            b'Target="https://example.com" TargetMode="External"/></Relationships>'
+        )
+        check_workbook(make(zipped({**PLAIN, "xl/worksheets/_rels/sheet1.xml.rels": link})), LIMITS)
+
+    @pytest.mark.parametrize("codec", ["utf-8", "utf-16-le", "utf-16-be"])
+    def test_entities_are_unsafe_wherever_they_hide(self, make: Make, codec: str) -> None:
+        hidden = b"<!--" + b"x" * 262_130 + b"-->" + DOCTYPE.decode().encode(codec)
+        assert slug_of(make, {**PLAIN, "xl/sharedStrings.xml": hidden}) == "unsafe-workbook"
+
+    @pytest.mark.parametrize(
+        ("part", "content"),
+        [
+            ("xl/externalLinks/externalLink1.xml", b"<externalLink/>"),
+            ("xl/vbaProject.bin", b"macro"),
+            (
+                "xl/_rels/workbook.xml.rels",
+                b'<Relationships><Relationship Type="http://x/oleObject" TargetMode="External" Target="\\\\host"/>',
+            ),
+        ],
+    )
+    def test_links_to_elsewhere_and_macros_are_unsafe(self, make: Make, part: str, content: bytes) -> None:
+        assert slug_of(make, {**PLAIN, part: content}) == "unsafe-workbook"
+
+    def test_the_errors_reach_whoever_uploads(self, make: Make) -> None:
+        content = zipped({**PLAIN, "xl/sharedStrings.xml": DOCTYPE})
+        with pytest.raises(DomainError) as caught:
+            detect(make(content), "a.xlsx", LIMITS)
+        assert caught.value.slug == "unsafe-workbook"
+        assert "XML entities" in caught.value.detail
+
+    def test_a_spoiled_part_makes_the_workbook_broken(self, make: Make) -> None:
+        for part in ("xl/workbook.xml", "xl/worksheets/sheet1.xml"):
+            with pytest.raises(DomainError) as caught:
+                detect(make(zipped({**PLAIN, part: PLAIN[part][:200]})), "a.xlsx", LIMITS)
+            assert caught.value.slug == "broken-file"
+
+
+class TestSheets:
+    def test_any_sheet_can_be_previewed_by_its_name(self, make: Make) -> None:
+        path = make(workbook_bytes({"One": [["a"], [1]], "Two": [["b", "c"], [2, "x"], [3, "y"]]}))
+        detected = detect(path, "a", LIMITS)
+        seen = preview(path, detected, 1, sheet="Two", limits=LIMITS)
+        assert (seen.columns, seen.rows, seen.truncated) == (("b", "c"), (("2", "x"),), True)
+
+    def test_an_unknown_sheet_lists_those_that_are_there(self, make: Make) -> None:
+        path = make(workbook_bytes({"One": [["a"], [1]], "Two": [["b"]]}))
+        with pytest.raises(DomainError, match="'Three'.*One, Two") as caught:
+            preview(path, detect(path, "a", LIMITS), 1, sheet="Three", limits=LIMITS)
+        assert caught.value.slug == "unknown-sheet"
+
+    def test_an_empty_sheet_has_an_empty_preview(self, make: Make) -> None:
+        path = make(workbook_bytes({"One": [["a"], [1]], "Two": []}))
+        seen = preview(path, detect(path, "a", LIMITS), 5, sheet="Two", limits=LIMITS)
+        assert (seen.columns, seen.rows, seen.truncated) == ((), (), False)
+
+    def test_rows_keep_their_numbers_and_blank_ones_are_left_out(self, make: Make) -> None:
+        path = make(workbook_bytes({"A": [[], ["id"], [], [7]]}))
+        assert list(sheet_rows(path, "A")) == [(2, ["id"]), (4, ["7"])]
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("", ""),
+        (" 007 ", " 007 "),
+        (7.0, "7"),
+        (9870.610000000001, "9870.61"),
+        (0.1 + 0.2, "0.3"),
+        (1e20, "1e+20"),
+        (-0.5, "-0.5"),
+        (12, "12"),
+        (True, "true"),
+        (False, "false"),
+        (date(2024, 2, 29), "2024-02-29"),
+        (datetime(2024, 2, 29, 10, 5), "2024-02-29 10:05:00"),
+        (time(10, 5, 1), "10:05:01"),
+        (timedelta(hours=30, seconds=5), "30:00:05"),
+    ],
+)
+def test_a_cell_as_text(cell: object, text: str) -> None:
+    assert cell_text(cell) == text
