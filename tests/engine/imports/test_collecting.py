@@ -23,7 +23,7 @@ from src.engine.values import Column, Detected
 from tests.engine.importing import LIMITS, collect_here, load_here, plan_of, reading
 from tests.engine.making import Make, parquet_bytes, workbook_bytes
 from tests.engine.processes import mine
-from tests.engine.test_splitting import by_csv
+from tests.engine.reading.test_splitting import by_csv
 
 TWO = reading(["a", "b"])
 CELLS = st.text(st.sampled_from(list('ab",\n\r é')), max_size=5)
