@@ -9,13 +9,14 @@ import pytest
 from filelock import FileLock
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 
 from src.app import create_app, make_adapters
 from src.config import Settings
 from src.database import COMMAND, Database, make_engine
 from src.embedded import EmbeddedServers
 from src.integrations.storage import open_storage
+from src.services.passwords import PasswordHasher
 from src.wiring import EXTENSION, Adapters, Services
 from tests.databases import clone, drop, make_template
 from tests.factories.accounts import Accounts, Caller
@@ -68,22 +69,31 @@ def settings(
 
 @pytest.fixture(scope="session")
 def session_app(settings: Settings) -> Iterator[Flask]:
-    adapters = make_adapters(settings, COMMAND)
+    cheap = PasswordHasher(
+        passes=1, kibibytes=8
+    )  # nearly each test makes accounts: the real price is the CPU's
+    adapters = replace(make_adapters(settings, COMMAND), hasher=cheap)
     app = create_app(adapters=adapters)
     app.testing = True
     yield app
     adapters.database.bind.engine.dispose()
 
 
+@pytest.fixture(scope="session")
+def engine(settings: Settings) -> Iterator[Engine]:
+    """Connections that wait for as long as a test thinks."""
+    engine = make_engine(settings.database_url, replace(COMMAND, idle_ms=0))
+    yield engine
+    engine.dispose()
+
+
 @pytest.fixture
-def connection(settings: Settings) -> Iterator[Connection]:
+def connection(engine: Engine) -> Iterator[Connection]:
     """A connection whose outer transaction is rolled back; commits in between are savepoints."""
-    engine = make_engine(settings.database_url, replace(COMMAND, idle_ms=0))  # a test may think for long
     with engine.connect() as connection:
         transaction = connection.begin()
         yield connection
         transaction.rollback()
-    engine.dispose()
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ class TooManyLogins(Unavailable):
 
 
 class PasswordHasher:
-    def __init__(self) -> None:
-        self._argon2 = Argon2(time_cost=2, memory_cost=19_456, parallelism=1)
+    def __init__(self, *, passes: int = 2, kibibytes: int = 19_456) -> None:
+        self._argon2 = Argon2(time_cost=passes, memory_cost=kibibytes, parallelism=1)
         self._slots = threading.BoundedSemaphore(os.cpu_count() or 1)
 
     def hash(self, password: str) -> str:
