@@ -2,6 +2,8 @@
 # The folder may have spaces in its path; nothing but Python, make and a package index is needed.
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
+# Many small processes run here, and each would compile the sources anew, where the environment forbids keeping them.
+export PYTHONDONTWRITEBYTECODE :=
 PY := .venv/bin/python
 .PHONY: help run test check lint bench faults spark openapi insomnia lock clean
 
