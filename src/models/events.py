@@ -23,6 +23,9 @@ class Event(Base):
         Index("uq_event_t", "t", unique=True, postgresql_where=text("is_global")),
         Index("ix_event_t_client_id", "t", "client_id", postgresql_where=text("NOT is_global")),
         Index("uq_event_event_id", "event_id", unique=True, postgresql_where=text("event_id IS NOT NULL")),
+        # The latest of one type of a client, however many of the other type have come since.
+        Index("ix_event_deposit", "client_id", "t", postgresql_where=text("type = 'deposit'")),
+        Index("ix_event_withdraw", "client_id", "t", postgresql_where=text("type = 'withdraw'")),
         Index("ix_event_import_id", "import_id", postgresql_using="brin"),
     )
 
@@ -32,6 +35,10 @@ class Event(Base):
     is_global: Mapped[bool]
     type: Mapped[str]
     amount: Mapped[Decimal] = mapped_column(Numeric(10, 2))
+    # The how manyth of the client's events of this type it is, and what these add up to with it: a window of
+    # any length is the difference of two rows.
+    number: Mapped[int] = mapped_column(BigInteger)
+    total: Mapped[Decimal] = mapped_column(Numeric(28, 2))
     event_id: Mapped[str | None]
     answer: Mapped[str | None]  # as it was sent, where an event_id may ask for it again
     import_id: Mapped[UUID | None]

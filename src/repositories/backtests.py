@@ -1,14 +1,14 @@
 """Rules over history, set-wise: one statement finds all events of many clients on which a rule fires."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from src.domain.alerts import Check, Compare, Event, Rule, RuleSet, evaluate, needs, trimmed
+from src.domain.alerts import Check, Compare, History, Rule, RuleSet, evaluate
 from src.domain.alerts.backtests import HitEvent
 from src.domain.alerts.kinds import (
     Consecutive,
@@ -141,14 +141,6 @@ STATEMENTS: dict[type[Check], Callable[[Any], Statement]] = {
 }
 
 
-@dataclass(slots=True)
-class _Recent:
-    """The latest events of one client: enough for the rules, trimmed when they have doubled."""
-
-    events: list[Event] = field(default_factory=list)
-    most: int = MARGIN
-
-
 class BacktestRepository:
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -181,20 +173,23 @@ class BacktestRepository:
 
     def _asked(self, rule: Rule, span: Span) -> Iterator[HitEvent]:
         """Event by event, as when they came; for kinds that no statement can be made of."""
-        rules, needed = RuleSet([rule]), needs(RuleSet([rule]))
-        looks_back = any(need.last for need in needed)
-        reach = 0 if looks_back else max(span.first - max(need.window for need in needed), 0)
+        rules = RuleSet([rule])
+        needs, of_types = rules.needs, [rules.needs.deposit, rules.needs.withdraw]
+        looks_back = needs.any or any(need.last for need in of_types)
+        reach = 0 if looks_back else max(span.first - max(need.longest for need in of_types), 0)
         rows = self._stream(READ, _values(span) | {"reach": reach})
         for _, of_client in groupby(rows, key=lambda row: row.client_id):
-            recent = _Recent()
+            history, seen, most = History(), 0, MARGIN
             for row in of_client:
-                event = Event(row.t, row.t, row.type, row.amount)
-                if row.t >= span.first and evaluate(rules, recent.events, event):
+                event = history.next(row.t, row.type, row.amount)
+                if row.t >= span.first and evaluate(rules, history, event):
                     yield row
-                recent.events.append(event)
-                if len(recent.events) > recent.most:
-                    recent.events = trimmed(recent.events, needed)
-                    recent.most = 2 * len(recent.events) + MARGIN
+                history.add(event)
+                seen += 1
+                if seen > most:  # when it has doubled
+                    history.trim(needs)
+                    seen = len(history.deposit) + len(history.withdraw)
+                    most = 2 * seen + MARGIN
 
     def _stream(self, statement: Any, values: dict[str, Any]) -> Iterator[HitEvent]:
         """A few thousand rows at a time, from a cursor of the server."""

@@ -11,22 +11,43 @@ import psycopg
 from sqlalchemy.orm import Session
 
 from src.database import TRANSACTION, driver_connection, note_transaction
-from src.domain.alerts import Event, EventType, Hit
-from src.domain.event_batches import Accepted, Batch, Past, Place, stream_of
-from src.domain.events import NewEvent, Ordering
+from src.domain.alerts import Event, History, Hit, Need, Needs
+from src.domain.event_batches import Accepted, Batch, Look, Past, Place, stream_of
+from src.domain.events import LAST_T, NewEvent, Ordering
 
+MARGIN = 4
 STREAMS = {Ordering.GLOBAL: "0", Ordering.PER_CLIENT: "c.id"}
 
-READ = """
-    SELECT asked.name, c.id, h.t, recent.ts, recent.deposits, recent.amounts,
+# The latest events of one type. The type stands in the text, so that the index of just this type serves. Rows
+# are compared, since the planner, who knows what clients have on average, would sort all events of one.
+LATEST = """
+    (SELECT t, type, amount, number, total FROM event
+    WHERE type = '{type}' AND (client_id, t) >= ({client}, {first}) AND (client_id, t) <= ({client}, {last})
+    ORDER BY client_id DESC, t DESC LIMIT {most})
+"""
+OF_CLIENT = {"client": "c.id", "first": 0, "last": LAST_T}
+READ = f"""
+    SELECT asked.name, c.id, h.t, recent.*,
         (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp())
     FROM json_array_elements_text(%(names)s::json) AS asked (name)
     LEFT JOIN client c ON c.external_id = asked.name AND c.deleted_at IS NULL
-    LEFT JOIN event_high_water h ON h.stream = {stream}
+    LEFT JOIN event_high_water h ON h.stream = {{stream}}
     LEFT JOIN LATERAL (
-        SELECT array_agg(e.t) AS ts, array_agg(e.type = 'deposit') AS deposits, array_agg(e.amount) AS amounts
-        FROM (SELECT t, type, amount FROM event WHERE client_id = c.id ORDER BY t DESC LIMIT %(depth)s) AS e
+        SELECT array_agg(e.t), array_agg(e.type), array_agg(e.amount), array_agg(e.number), array_agg(e.total)
+        FROM ({LATEST.format(type="deposit", most="{deposits}", **OF_CLIENT)} UNION ALL
+            {LATEST.format(type="withdraw", most="{withdraws}", **OF_CLIENT)}) AS e
     ) AS recent ON true
+"""
+OF_LOOK = {"client": "asked.client_id", "first": "asked.first", "last": "asked.last", "most": "asked.most"}
+LOOK_BACK = f"""
+    SELECT asked.client_id, found.*
+    FROM unnest(%(clients)s::bigint[], %(types)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[],
+        %(most)s::bigint[]) AS asked (client_id, type, first, last, most)
+    CROSS JOIN LATERAL (
+        SELECT * FROM {LATEST.format(type="deposit", **OF_LOOK)} AS deposits WHERE asked.type = 'deposit'
+        UNION ALL
+        SELECT * FROM {LATEST.format(type="withdraw", **OF_LOOK)} AS withdraws WHERE asked.type = 'withdraw'
+    ) AS found
 """
 HOLD = "SELECT FROM event_high_water WHERE stream = ANY(%(streams)s) ORDER BY stream FOR UPDATE"
 # All streams must still be where they were seen, or nothing is written: what was judged would not hold. The
@@ -49,10 +70,11 @@ WRITE = """
         INSERT INTO event_high_water SELECT stream, latest FROM seen, guard
         WHERE guard.holds AND seen.t IS NULL ORDER BY stream
     ), stored AS (
-        INSERT INTO event (client_id, t, type, amount, event_id, answer, is_global, import_id)
+        INSERT INTO event (client_id, t, type, amount, number, total, event_id, answer, is_global, import_id)
         SELECT n.*, %(is_global)s, %(import_id)s::uuid
         FROM unnest(%(clients)s::bigint[], %(ts)s::bigint[], %(types)s::text[], %(amounts)s::numeric[],
-            %(event_ids)s::text[], %(answers)s::text[]) AS n, guard WHERE guard.holds
+            %(numbers)s::bigint[], %(totals)s::numeric[], %(event_ids)s::text[], %(answers)s::text[])
+            AS n, guard WHERE guard.holds
     ) {raised} SELECT holds, {transaction} FROM guard
 """
 RAISED = """, raised AS (
@@ -95,12 +117,27 @@ class EventLog:
         self.ordering = ordering
         self.connection = driver_connection(session)
 
-    def read(self, names: Collection[str], depth: int) -> Snapshot:
-        """The clients, how far their streams are, and the latest `depth` events of each."""
-        statement = READ.format(stream=STREAMS[self.ordering])
-        rows = self._run(statement, names=orjson.dumps(list(names)).decode(), depth=depth)
-        pasts = {row[0]: self._past(row, depth) for row in rows}
-        return Snapshot(pasts, rows[0][6], float(rows[0][7]))
+    def read(self, names: Collection[str], needs: Needs) -> Snapshot:
+        """The clients, how far their streams are, and of each type the latest events that rules need."""
+        statement = READ.format(
+            stream=STREAMS[self.ordering],
+            deposits=_depth(needs, needs.deposit),
+            withdraws=_depth(needs, needs.withdraw),
+        )
+        rows = self._run(statement, names=orjson.dumps(list(names)).decode())
+        return Snapshot({row[0]: self._past(row) for row in rows}, rows[0][8], float(rows[0][9]))
+
+    def look_back(self, looks: Collection[Look], pasts: Iterable[Past]) -> None:
+        """Read these stretches into the histories of the pasts they belong to."""
+        clients, types, firsts, lasts, most = map(_array, zip(*looks, strict=True))
+        rows = self._run(LOOK_BACK, clients=clients, types=types, firsts=firsts, lasts=lasts, most=most)
+        found: dict[int, list[Event]] = {look.client_id: [] for look in looks}
+        for client_id, t, *rest in rows:
+            found[client_id].append(Event(t, t, *rest))
+        for past in pasts:
+            if past.client_id in found:
+                both = {event.t: event for event in (*past.history.any, *found[past.client_id])}
+                past.history = History(both[t] for t in sorted(both))
 
     def hold(self, streams: Collection[int]) -> None:
         """Keep the streams until the end of the transaction: what is read from now on stays so."""
@@ -133,6 +170,8 @@ class EventLog:
             "ts": _array(event.t for event in events),
             "types": _array(event.type for event in events),
             "amounts": _array(event.amount for event in events),
+            "numbers": _array(one.kept.number for one in batch.events),
+            "totals": _array(one.kept.total for one in batch.events),
             "event_ids": [event.event_id for event in events] if has_ids else None,
             "answers": answers if has_ids else None,
         }
@@ -160,19 +199,20 @@ class EventLog:
         rows = self._run(FIXED)
         return rows[0] if rows else None
 
-    def _past(self, row: Sequence[Any], depth: int) -> Past:
-        client_id, latest, ts, deposits, amounts = row[1:6]
-        recent = [
-            Event(t, t, EventType.DEPOSIT if is_deposit else EventType.WITHDRAW, amount)
-            for t, is_deposit, amount in zip(ts or (), deposits or (), amounts or (), strict=True)
-        ]
-        recent.reverse()
-        stream = stream_of(self.ordering, client_id)
-        return Past(client_id, stream, latest, recent, is_whole=len(recent) < depth)
+    def _past(self, row: Sequence[Any]) -> Past:
+        client_id, latest, ts, *rest = row[1:8]
+        history = History(sorted(map(Event, ts, ts, *rest))) if ts else History()
+        return Past(client_id, stream_of(self.ordering, client_id), latest, history)
 
     def _run(self, statement: str, **values: Any) -> list[Any]:
         cursor = self.connection.execute(statement, values, prepare=True, binary=True)
         return cursor.fetchall() if cursor.description else []
+
+
+def _depth(needs: Needs, need: Need) -> int:
+    """How many events of a type to read at first: enough for what looks at the last ones, and for the running
+    figures; and a few more, behind which most windows begin."""
+    return max(needs.any, need.last, 1) + (MARGIN if need.windows else 0)
 
 
 def _hit_values(hits: Sequence[tuple[Accepted, Hit]]) -> dict[str, str]:

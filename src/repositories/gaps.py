@@ -90,8 +90,8 @@ class GapRepository:
         is_any = rule.asked_on is AskedOn.ANY
         statement = SWEEP.format(
             now=CLOCKS[check.clock],
-            counted="true" if is_any else "e.type = :type",
-            also="" if is_any else "AND n.type = :type",
+            counted="true" if is_any else f"e.type = '{rule.asked_on.value}'",
+            also="" if is_any else f"AND n.type = '{rule.asked_on.value}'",
         )
         values: dict[str, Any] = {
             "rule_id": rule.id,
@@ -101,7 +101,6 @@ class GapRepository:
             "after": check.after,
             **MOST,
         }
-        values |= {} if is_any else {"type": rule.asked_on.value}
         rows = self.session.execute(text(statement), values).all()
         silences = [Silence(*row[:2]) for row in rows if row.client is not None]
         return silences, any(row.streams for row in rows)

@@ -1,7 +1,7 @@
 """Events: judged and stored, in one transaction, by the rules as they are at that moment."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -10,17 +10,13 @@ from sqlalchemy.orm import Session
 
 from src.config import Settings
 from src.database import after_commit
-from src.domain.alerts import Needs, RuleSet, needs
-from src.domain.event_batches import Accepted, Judge, Outcome, Past
+from src.domain.alerts import RuleSet
+from src.domain.event_batches import Accepted, Judge, Outcome, looks_back
 from src.domain.events import NewEvent, Ordering, OrderIsFixed, TimeUnit
 from src.repositories.alert_rules import AlertRuleRepository
 from src.repositories.event_log import EventLog, Snapshot
 
 log = logging.getLogger("src.events")
-DEPTH, DEEPER = (
-    8,
-    8,
-)  # how many events of each client are read at first, and how many times more the next time
 
 
 class Overtaken(Exception):
@@ -37,7 +33,6 @@ class EventMemory:
     is_fixed: bool = False
     revision: int = -1
     rules: RuleSet = field(default_factory=RuleSet)
-    needs: Needs = field(default_factory=Needs)
 
     @classmethod
     def of(cls, settings: Settings) -> "EventMemory":
@@ -60,13 +55,7 @@ class EventService:
         Raises Overtaken when others were quicker. Held, nobody can be: for who was overtaken too often.
         """
         self._fix_order()
-        names = {event.client for event in events}
-        snapshot = self.log.read(names, DEPTH)
-        if is_held:
-            self.log.hold(sorted({past.stream for past in snapshot.pasts.values()}))
-            snapshot = self.log.read(names, DEPTH)
-        self._know_rules(snapshot.revision)
-        self._deepen(events, snapshot)
+        snapshot = self._read(events, is_held=is_held)
         ids = [event.event_id for event in events if event.event_id is not None]
         known = self.log.answers(ids) if ids else {}
         judge = Judge(self.memory.rules, snapshot.pasts, known, self._bound(snapshot))
@@ -94,24 +83,19 @@ class EventService:
 
         after_commit(self.session, remember)
 
-    def _know_rules(self, revision: int) -> None:
-        """Read the rules anew when the revision, which came with the events, is another."""
-        if revision != self.memory.revision:
+    def _read(self, events: Sequence[NewEvent], *, is_held: bool) -> Snapshot:
+        """What the rules must know, by the rules as they are at the revision that was read with it."""
+        names = {event.client for event in events}
+        snapshot = self.log.read(names, self.memory.rules.needs)
+        if is_held:
+            self.log.hold(sorted({past.stream for past in snapshot.pasts.values()}))
+            snapshot = self.log.read(names, self.memory.rules.needs)
+        while snapshot.revision != self.memory.revision:
             self.memory.revision, self.memory.rules = AlertRuleRepository(self.session).asked()
-            self.memory.needs = needs(self.memory.rules)
-
-    def _deepen(self, events: Sequence[NewEvent], snapshot: Snapshot) -> None:
-        """Read more of those clients of whom the rules must know more."""
-        first = {event.client: event.t for event in reversed(events)}
-        depth, wanting = DEPTH, self._wanting(first, snapshot.pasts)
-        while wanting:
-            depth *= DEEPER
-            for name, past in self.log.read(list(wanting), depth).pasts.items():
-                snapshot.pasts[name].recent, snapshot.pasts[name].is_whole = past.recent, past.is_whole
-            wanting = self._wanting(wanting, snapshot.pasts)
-
-    def _wanting(self, first: dict[str, int], pasts: Mapping[str, Past]) -> dict[str, int]:
-        return {name: t for name, t in first.items() if not pasts[name].is_enough(self.memory.needs, t)}
+            snapshot = self.log.read(names, self.memory.rules.needs)
+        if looks := looks_back(events, snapshot.pasts, self.memory.rules):
+            self.log.look_back(looks, snapshot.pasts.values())
+        return snapshot
 
     def _bound(self, snapshot: Snapshot) -> int | None:
         ahead = self.memory.max_ahead

@@ -69,7 +69,10 @@ ROWS = {
     "alert_rule_version": f"(rule_id, version, kind, asked_on, parameters) "
     f"VALUES ({ID}, 1, 'consecutive', 'any', '{{\"count\": 3}}')",
     "alert_rule_revision": "(id, revision) VALUES (1, 1)",
-    "event": "(client_id, t, is_global, type, amount) VALUES (1, 10, true, 'deposit', 42)",
+    # What a revision has no column for is left out.
+    "event": "SELECT * FROM jsonb_populate_record(CAST(NULL AS event), jsonb_build_object("
+    "'client_id', 1, 't', 10, 'created_at', now(), 'is_global', true, 'type', 'deposit', 'amount', 42, "
+    "'number', 1, 'total', 42))",
     "event_order": "(ordering, time_unit) VALUES ('global', 's')",
     "event_high_water": "(stream, t) VALUES (0, 10)",
     "event_import_chunk": f"(import_id, first_line, last_line, stored, refused) VALUES ({ID}, 1, 2, 1, '[]')",

@@ -10,9 +10,11 @@ from tests.domain.alerts.making import Document
 from tests.domain.alerts.model import Past, causes, gaps
 
 STORE = text("""
-    INSERT INTO event (client_id, t, type, amount, is_global)
-    SELECT e.*, :is_global FROM unnest(CAST(:clients AS bigint[]), CAST(:ts AS bigint[]),
-        CAST(:types AS text[]), CAST(:amounts AS numeric[])) AS e
+    INSERT INTO event (client_id, t, type, amount, is_global, number, total)
+    SELECT e.*, :is_global, count(*) OVER past, sum(amount) OVER past
+    FROM unnest(CAST(:clients AS bigint[]), CAST(:ts AS bigint[]), CAST(:types AS text[]),
+        CAST(:amounts AS numeric[])) AS e (client_id, t, type, amount)
+    WINDOW past AS (PARTITION BY client_id, type ORDER BY t)
 """)
 MOVE = text("""
     INSERT INTO event_high_water (stream, t) VALUES (:stream, :t)

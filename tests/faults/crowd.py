@@ -13,6 +13,8 @@ from contextlib import suppress
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 PATIENCE = 10.0
 LITTLE = 1024
+EVENTS = "/event"
+USERS = 20_000  # so many that hardly one has two events under way at once
 
 
 def addresses(network: int) -> Iterator[str]:
@@ -86,12 +88,21 @@ class Slow:
             await asyncio.sleep(1)
 
 
+def events(token: str) -> Iterator[bytes]:
+    """One event after the other, of each user in turn, at times that rise."""
+    for user in itertools.cycle(range(1, USERS + 1)):
+        body = b'{"type":"deposit","amount":"1.00","user_id":%d,"t":%d}' % (user, time.time_ns())
+        more = ("Connection: close", "Content-Type: application/json", f"Content-Length: {len(body)}")
+        yield head("POST", EVENTS, token, *more, "") + body
+
+
 class Flood:
     """Requests at a rate that does not ask whether they are answered; or as many clients as there are."""
 
     def __init__(self, port: int, token: str, path: str) -> None:
         self.port = port
-        self.request = head("GET", path, token, "Connection: close", "")
+        get = head("GET", path, token, "Connection: close", "")
+        self.requests = events(token) if path == EVENTS else itertools.repeat(get)
         self.sources = addresses(2)
         self.statuses: Counter[str] = Counter()
         self.without_retry_after = 0
@@ -102,7 +113,7 @@ class Flood:
         try:
             async with asyncio.timeout(PATIENCE):
                 reader, writer = await connect(self.port, next(self.sources))
-                writer.write(self.request)
+                writer.write(next(self.requests))
                 answer = await reader.read()
                 writer.close()
         except (OSError, TimeoutError) as error:

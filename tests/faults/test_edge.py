@@ -18,12 +18,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from src.app import MIGRATIONS
 from tests.databases import migrate
 from tests.faults.books import Books, warm_up
 from tests.faults.conftest import SMALL
+from tests.faults.crowd import EVENTS, USERS
 from tests.faults.edge import NGINX, start_edge
 from tests.faults.importing import await_end, keep_importing
 from tests.live import ROOT, Answer, Caller, Live, eventually, free_port
@@ -38,6 +40,7 @@ USUAL_CLIENTS = 3
 TIMES = 10
 FLOOD_SECONDS = 10
 KEPT = 0.8
+MAKE_USERS = text("INSERT INTO client (external_id) SELECT n::text FROM generate_series(1, :users) AS n")
 
 
 def crowd(*arguments: object) -> list[str]:
@@ -138,6 +141,28 @@ def test_25_ten_times_the_load_that_can_be_carried(live: Live, books: Books, rng
     assert flood["without_retry_after"] == 0
     assert flood["goodput"] >= KEPT * carried
     books.check()
+
+
+def test_25_ten_times_the_events_that_can_be_carried(live: Live, books: Books) -> None:
+    """The same bound; and what was answered is there, what was refused is not."""
+    ports = [free_port()]
+    live.start_web(port=ports[0], rate_limits="off", event_ordering="per_client")
+    start_edge(live, ports, RATE_LIMITS="off")
+    with live.workshop.database.unit_of_work() as session:
+        session.execute(MAKE_USERS, {"users": USERS})
+    target = (live.port, token_of(live.caller()), EVENTS)
+    before = run_crowd("clients", *target, 16, FLOOD_SECONDS)
+    flood = run_crowd("flood", *target, TIMES * before["goodput"], FLOOD_SECONDS)
+    after = run_crowd("clients", *target, 16, FLOOD_SECONDS)
+    for told in (before, flood, after):
+        print(f"{told['goodput']:.0f} per second, p99 {told['p99']:.2f} s, {told['statuses']}")
+    assert set(flood["statuses"]) <= {"200", "429", "503"}
+    assert flood["without_retry_after"] == 0
+    assert flood["goodput"] >= KEPT * min(before["goodput"], after["goodput"])
+    answered = sum(told["statuses"]["200"] for told in (before, flood, after))
+    with live.workshop.database.unit_of_work() as session:
+        assert session.scalar(text("SELECT count(*) FROM event")) == answered
+    books.check_answers()
 
 
 def test_26_a_release_with_a_migration_is_rolled_out_under_load(

@@ -1,4 +1,4 @@
-"""The alerts of events that come one by one, in batches and in hindsight are those of the plain model.
+"""The alerts of events that come one by one, in batches, as files and in hindsight are those of the plain model.
 
 EVENTS_PROOF=1000000 takes a million events in place of a few hundred; every rule is asked about each.
 """
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, text
 
 from src.domain.alerts import RuleState
 from src.domain.event_batches import Accepted
@@ -26,11 +26,18 @@ from tests.domain.alerts.making import SHIPPED, Document, a_rule, some_documents
 from tests.domain.alerts.model import Past, causes
 from tests.factories.alert_rules import an_alert_rule
 from tests.factories.histories import Histories, random_histories
-from tests.factories.imports import table
+from tests.factories.imports import Imports, table
 
 EVENTS = int(os.environ.get("EVENTS_PROOF", "600"))
 PER_CLIENT = 40
 SEED = 20_261_126
+TAKE_BACK = (
+    "SET LOCAL statement_timeout = 0",
+    "DELETE FROM alert WHERE t >= :first",
+    "DELETE FROM event WHERE t >= :first",
+    "DELETE FROM event_high_water",
+    "INSERT INTO event_high_water SELECT 0, max(t) FROM event HAVING max(t) IS NOT NULL",
+)
 
 
 class Row(NamedTuple):
@@ -117,18 +124,34 @@ def expected(asked: Sequence[Asked], histories: Histories) -> set[Row]:
     return rows
 
 
-def stored() -> set[Row]:
-    """Rule by rule: all at once would take longer than a transaction may rest."""
+def stored(first: int = 0) -> set[Row]:
+    """Those since then. Rule by rule: all at once would take longer than a transaction may rest."""
     found: set[Row] = set()
     for (code,) in table("SELECT DISTINCT code FROM alert"):
         rows = table(f"""SELECT code, rule_version, c.external_id::bigint, t, causes, is_shadow
-            FROM alert JOIN client c ON c.id = client_id WHERE code = {code}""")
+            FROM alert JOIN client c ON c.id = client_id WHERE code = {code} AND t >= {first}""")
         mine = {
             Row(code, version, client, t, tuple(why), is_shadow)
             for code, version, client, t, why, is_shadow in rows
         }
         assert len(mine) == len(rows)
         found |= mine
+    return found
+
+
+def by_file(imports: Imports, rows: Sequence[tuple[int, Past]]) -> set[Row]:
+    """The alerts that the events raise as a file; then they are taken back."""
+    lines = [
+        f"{event.type},{event.cents // 100}.{event.cents % 100:02},{client},{event.t}"
+        for client, event in rows
+    ]
+    done = imports.load("events", "\n".join(["type,amount,user_id,t", *lines]))
+    assert done.inserted == len(rows)
+    first = rows[0][1].t
+    found = stored(first)
+    with services() as s:
+        for statement in TAKE_BACK:
+            s.session.execute(text(statement), {"first": first})
     return found
 
 
@@ -155,13 +178,17 @@ def test_alerts_are_those_of_the_model_however_the_events_came_and_in_hindsight(
     middle = rows[len(rows) // 2][1].t
     asked = make_rules(by, middle, rows[-1][1].t)
 
-    answers = send(rows[: len(rows) // 2])
+    imports, half = Imports(workshop.app), len(rows) // 2
+    of_files = by_file(imports, rows[:half])
+    answers = send(rows[:half])
     switch(asked, by)
-    answers |= send(rows[len(rows) // 2 :])
+    of_files |= by_file(imports, rows[half:])
+    answers |= send(rows[half:])
 
     alerts = expected(asked, histories)
     assert len(alerts) > EVENTS
     assert stored() == alerts
+    assert of_files == alerts
     codes: dict[tuple[int, int], set[int]] = {place: set() for place in answers}
     for row in alerts:
         if not row.is_shadow:

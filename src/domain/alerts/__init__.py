@@ -2,9 +2,10 @@
 
 from src.domain.alerts.documents import KINDS, BadAlertRule, read_check, write_check
 from src.domain.alerts.events import AskedOn, Event, EventType
+from src.domain.alerts.history import History
 from src.domain.alerts.kinds import Check, Compare, Gap, GapClock
-from src.domain.alerts.needs import Need, Needs, trimmed
-from src.domain.alerts.rules import Hit, Rule, RuleSet, RuleState, evaluate, needs
+from src.domain.alerts.needs import Need, Needs
+from src.domain.alerts.rules import Hit, Rule, RuleSet, RuleState, evaluate
 
 __all__ = [
     "KINDS",
@@ -16,6 +17,7 @@ __all__ = [
     "EventType",
     "Gap",
     "GapClock",
+    "History",
     "Hit",
     "Need",
     "Needs",
@@ -23,8 +25,6 @@ __all__ = [
     "RuleSet",
     "RuleState",
     "evaluate",
-    "needs",
     "read_check",
-    "trimmed",
     "write_check",
 ]

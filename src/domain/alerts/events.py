@@ -20,11 +20,21 @@ class AskedOn(StrEnum):
     def covers(self, type_: str) -> bool:
         return self is AskedOn.ANY or self == type_
 
+    @property
+    def types(self) -> tuple[EventType, ...]:
+        return tuple(EventType) if self is AskedOn.ANY else (EventType(self.value),)
+
 
 class Event(NamedTuple):
-    """One deposit or withdraw of a client; `id` is what names it in an alert."""
+    """One deposit or withdraw of a client; `id` is what names it in an alert.
+
+    The running figures are of the client's events of this type up to and including this one: how many they
+    are, and what they add up to.
+    """
 
     id: int
     t: int
     type: str
     amount: Decimal
+    number: int
+    total: Decimal

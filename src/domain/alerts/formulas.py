@@ -5,14 +5,15 @@ what the deposits of the last 60 (this event and both ends included) add up to. 
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from src.domain.alerts.events import AskedOn, Event
-from src.domain.alerts.kinds import MOST_CAUSES, NO_CAUSES
-from src.domain.alerts.needs import NOTHING, Need, Needs
+from src.domain.alerts.history import History
+from src.domain.alerts.kinds import NO_CAUSES
+from src.domain.alerts.needs import MOST_CAUSES, Needs
 from src.domain.formulas import Formula, Uncomputable, Value, evaluate, parse
 
 FURTHEST = 20  # events before the one that is asked about
@@ -24,12 +25,8 @@ BEFORE = re.compile(r"(amount|type|t|since)_([1-9][0-9]?)")
 WINDOW = re.compile(r"(deposit|withdraw|event)_(sum|count|min|max)_([1-9][0-9]{0,15})")
 TYPES_BEFORE = NOW | {"since": TIME}
 TYPES_IN_WINDOW = {"sum": SUM, "count": COUNT, "min": AMOUNT, "max": AMOUNT}
-FIGURES: Mapping[str, Callable[[list[Decimal]], Decimal | None]] = {
-    "sum": lambda amounts: sum(amounts, Decimal(0)),
-    "count": lambda amounts: Decimal(len(amounts)),
-    "min": lambda amounts: min(amounts, default=None),
-    "max": lambda amounts: max(amounts, default=None),
-}
+EXTREMES: Mapping[str, Callable[..., Decimal | None]] = {"min": min, "max": max}
+MOST_COMPARED = 1_000  # the smallest and the greatest are of the latest so many in the window
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +36,18 @@ class Before:
     member: str
     place: int
 
-    def value(self, recent: Sequence[Event], event: Event) -> Value:
-        if len(recent) < self.place:
+    def value(self, history: History, event: Event) -> Value:
+        if len(history.any) < self.place:
             return None
-        there = recent[-self.place]
+        there = history.any[-self.place]
         value = event.t - there.t if self.member == "since" else getattr(there, self.member)
         return Decimal(value) if isinstance(value, int) else value
 
     def need(self) -> Needs:
-        return Needs(any=Need(last=self.place))
+        return Needs(any=self.place)
 
-    def events(self, recent: Sequence[Event], event: Event) -> Iterator[Event]:
-        return iter(recent[-self.place :][:1] if len(recent) >= self.place else ())
+    def events(self, history: History, event: Event) -> Sequence[Event]:
+        return history.any[-self.place :][:1] if len(history.any) >= self.place else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +58,19 @@ class Window:
     figure: str
     length: int
 
-    def value(self, recent: Sequence[Event], event: Event) -> Value:
-        return FIGURES[self.figure]([one.amount for one in self.events(recent, event)])
+    def value(self, history: History, event: Event) -> Value:
+        if self.figure in EXTREMES:
+            seen = history.latest_in_window(self.length, self.counted, event, MOST_COMPARED)
+            return EXTREMES[self.figure]([one.amount for one in seen], default=None)
+        figures = history.in_window(self.length, self.counted, event)
+        return figures.total if self.figure == "sum" else Decimal(figures.number)
 
     def need(self) -> Needs:
-        return Needs.of(self.counted, Need(window=self.length))
+        seen = MOST_COMPARED if self.figure in EXTREMES else MOST_CAUSES
+        return Needs.of_window(self.counted, self.length, seen)
 
-    def events(self, recent: Sequence[Event], event: Event) -> Iterator[Event]:
-        if self.counted.covers(event.type):
-            yield event
-        for earlier in reversed(recent):
-            if event.t - earlier.t > self.length:
-                return
-            if self.counted.covers(earlier.type):
-                yield earlier
+    def events(self, history: History, event: Event) -> Sequence[Event]:
+        return history.latest_in_window(self.length, self.counted, event, MOST_CAUSES)
 
 
 Source = Before | Window
@@ -90,14 +86,14 @@ class FormulaCheck:
     is_swept: ClassVar = False
 
     def needs(self, asked_on: AskedOn) -> Needs:
-        found = Needs.of(asked_on, NOTHING)
+        found = Needs()
         for source in self.sources.values():
             found |= source.need()
         return found
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]:
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]:
         row: dict[str, Value | int] = {"amount": event.amount, "type": event.type, "t": Decimal(event.t)}
-        row |= {name: source.value(recent, event) for name, source in self.sources.items()}
+        row |= {name: source.value(history, event) for name, source in self.sources.items()}
         try:
             if not evaluate(self.parsed, row):
                 return NO_CAUSES
@@ -105,7 +101,7 @@ class FormulaCheck:
             return NO_CAUSES
         looked_at = {
             event,
-            *(one for source in self.sources.values() for one in source.events(recent, event)),
+            *(one for source in self.sources.values() for one in source.events(history, event)),
         }
         return tuple(sorted(looked_at, key=lambda one: one.t)[-MOST_CAUSES:])
 

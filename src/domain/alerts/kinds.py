@@ -1,20 +1,20 @@
 """The kinds of rules: each says what it must know, and which events, if any, make it fire.
 
 `causes` answers the events that made the rule fire, in order, the one that was asked about last; or none.
-`recent` are events of the same client before it, in order: at least those that the kind needs.
+`history` has the events of the same client before it: at least those that the kind needs.
 """
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar, Protocol
 
 from src.domain.alerts.events import AskedOn, Event
-from src.domain.alerts.needs import NOTHING, Need, Needs
+from src.domain.alerts.history import History
+from src.domain.alerts.needs import MOST_CAUSES, Needs
 
-MOST_CAUSES = 100  # an alert names at most so many events, the latest
 NO_CAUSES: tuple[Event, ...] = ()
 
 
@@ -52,7 +52,7 @@ class Check(Protocol):
 
     def needs(self, asked_on: AskedOn) -> Needs: ...
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]: ...
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +64,9 @@ class Threshold:
     is_swept: ClassVar = False
 
     def needs(self, asked_on: AskedOn) -> Needs:
-        return Needs.of(asked_on, NOTHING)
+        return Needs()
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]:
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]:
         return (event,) if self.compare.holds(event.amount, self.amount) else NO_CAUSES
 
 
@@ -78,10 +78,10 @@ class Consecutive:
     is_swept: ClassVar = False
 
     def needs(self, asked_on: AskedOn) -> Needs:
-        return Needs(any=Need(last=self.count - 1))
+        return Needs(any=self.count - 1)
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]:
-        before = recent[len(recent) - self.count + 1 :] if len(recent) >= self.count - 1 else NO_CAUSES
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]:
+        before = history.any[-(self.count - 1) :]
         if len(before) < self.count - 1 or any(other.type != event.type for other in before):
             return NO_CAUSES
         return (*before, event)
@@ -97,11 +97,11 @@ class Monotonic:
     is_swept: ClassVar = False
 
     def needs(self, asked_on: AskedOn) -> Needs:
-        return Needs.of(asked_on, Need(last=self.count - 1))
+        return Needs.of_last(asked_on, self.count - 1)
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]:
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]:
         found = [event]
-        for earlier in _counted(asked_on, recent):
+        for earlier in reversed(history.of(asked_on)):
             if not self._is_ordered(earlier.amount, found[-1].amount):
                 return NO_CAUSES
             found.append(earlier)
@@ -134,12 +134,13 @@ class WindowSum:
     is_swept: ClassVar = False
 
     def needs(self, asked_on: AskedOn) -> Needs:
-        return Needs.of(asked_on, Need(window=self.window))
+        return Needs.of_window(asked_on, self.window)
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]:
-        found = _within(self.window, asked_on, recent, event)
-        total = sum([one.amount for one in found], Decimal(0))
-        return _latest(found) if self.compare.holds(total, self.amount) else NO_CAUSES
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]:
+        total = history.in_window(self.window, asked_on, event).total
+        if not self.compare.holds(total, self.amount):
+            return NO_CAUSES
+        return tuple(history.latest_in_window(self.window, asked_on, event, MOST_CAUSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +153,13 @@ class WindowCount:
     is_swept: ClassVar = False
 
     def needs(self, asked_on: AskedOn) -> Needs:
-        return Needs.of(asked_on, Need(window=self.window))
+        return Needs.of_window(asked_on, self.window)
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]:
-        found = _within(self.window, asked_on, recent, event)
-        is_hit = self.compare.holds(Decimal(len(found)), Decimal(self.count))
-        return _latest(found) if is_hit else NO_CAUSES
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]:
+        count = history.in_window(self.window, asked_on, event).number
+        if not self.compare.holds(Decimal(count), Decimal(self.count)):
+            return NO_CAUSES
+        return tuple(history.latest_in_window(self.window, asked_on, event, MOST_CAUSES))
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,25 +173,5 @@ class Gap:
     def needs(self, asked_on: AskedOn) -> Needs:
         return Needs()
 
-    def causes(self, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> tuple[Event, ...]:
+    def causes(self, asked_on: AskedOn, history: History, event: Event) -> tuple[Event, ...]:
         return NO_CAUSES
-
-
-def _counted(asked_on: AskedOn, recent: Sequence[Event]) -> Iterator[Event]:
-    """The events that a rule counts, the latest first."""
-    return (event for event in reversed(recent) if asked_on.covers(event.type))
-
-
-def _within(window: int, asked_on: AskedOn, recent: Sequence[Event], event: Event) -> list[Event]:
-    """The event and those that are counted with it, the latest first; a loop, as every event goes here."""
-    first, is_any, found = event.t - window, asked_on is AskedOn.ANY, [event]
-    for earlier in reversed(recent):
-        if earlier.t < first:
-            break
-        if is_any or earlier.type == asked_on:
-            found.append(earlier)
-    return found
-
-
-def _latest(found: list[Event]) -> tuple[Event, ...]:
-    return tuple(reversed(found[:MOST_CAUSES]))

@@ -1,11 +1,12 @@
 """Rules as they are asked: which ones about an event, what they must know, and what they answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
 from src.domain.alerts.events import AskedOn, Event, EventType
+from src.domain.alerts.history import History
 from src.domain.alerts.kinds import Check
 from src.domain.alerts.needs import Needs
 
@@ -46,26 +47,27 @@ class RuleSet:
         self.on: dict[str, tuple[Rule, ...]] = {
             type_: tuple(rule for rule in self.rules if is_asked(rule, type_)) for type_ in EventType
         }
+        self.needs_on = {type_: _needs(asked) for type_, asked in self.on.items()}
+        self.needs = _needs(self.rules)
 
 
 def is_asked(rule: Rule, type_: str) -> bool:
     return not rule.check.is_swept and rule.asked_on.covers(type_)
 
 
-def needs(rules: RuleSet, type_: str | None = None) -> Needs:
-    """What must be known of a client's past to ask about an event of this type, or of any."""
-    asked = rules.rules if type_ is None else rules.on[type_]
-    found = Needs()
-    for rule in asked:
-        found |= rule.check.needs(rule.asked_on)
-    return found
-
-
-def evaluate(rules: RuleSet, recent: Sequence[Event], event: Event) -> list[Hit]:
-    """The rules that fire on this event, by code; `recent` is what they need of the same client, in order."""
+def evaluate(rules: RuleSet, history: History, event: Event) -> list[Hit]:
+    """The rules that fire on this event, by code; `history` is what they need of the same client's past."""
     hits = []
     for rule in rules.on[event.type]:
-        causes = rule.check.causes(rule.asked_on, recent, event)
+        causes = rule.check.causes(rule.asked_on, history, event)
         if causes:
             hits.append(Hit(rule, tuple(cause.id for cause in causes)))
     return hits
+
+
+def _needs(rules: Iterable[Rule]) -> Needs:
+    """What must be known of a client's past, so that all of these can be asked."""
+    found = Needs()
+    for rule in rules:
+        found |= rule.check.needs(rule.asked_on)
+    return found

@@ -1,13 +1,14 @@
 """Rules and pasts for tests: the four that ship, and whatever hypothesis thinks of."""
 
 import random
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from hypothesis import strategies as st
 
-from src.domain.alerts import AskedOn, Event, Rule, read_check
+from src.domain.alerts import AskedOn, Event, History, Rule, read_check
 from tests.domain.alerts.model import Past
 
 Document = dict[str, Any]
@@ -31,8 +32,12 @@ def a_rule(document: Document, *, is_shadow: bool = False) -> Rule:
     )
 
 
-def as_event(past: Past) -> Event:
-    return Event(past.id, past.t, past.type, Decimal(past.cents) / 100)
+def as_events(past: Sequence[Past]) -> list[Event]:
+    """The events of one client, with their running figures, and the ids that they have here."""
+    history = History()
+    for one in past:
+        history.add(history.next(one.t, one.type, Decimal(one.cents) / 100)._replace(id=one.id))
+    return history.any
 
 
 # Few amounts and short steps, so that limits are met exactly and often.
@@ -74,7 +79,8 @@ def documents(draw: st.DrawFn, *kinds: str) -> Document:
 def some_documents(seed: int) -> list[Document]:
     """The rules that ship, and one of each kind with chance parameters."""
     chance = random.Random(seed)
-    limit, span = chance.choice(["50.00", "100.00", "150.00", "300.01"]), chance.choice([5, 12, 30, 60])
+    limit = chance.choice(["50.00", "100.00", "150.00", "300.01", "1500.00"])
+    span = chance.choice([5, 12, 30, 60, 5_000, 2**62])
     count, much = chance.randint(2, 4), chance.choice(["over", "at_least"])
     any_compare = chance.choice(["over", "at_least", "under", "at_most"])
     kinds: list[tuple[str, dict[str, Any]]] = [

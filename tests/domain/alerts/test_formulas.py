@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from src.domain.alerts import BadAlertRule, Event, RuleSet, evaluate, needs, read_check, trimmed, write_check
-from tests.domain.alerts.making import EQUALS, Document, a_rule, as_event, pasts
+from src.domain.alerts import BadAlertRule, History, Need, Needs, RuleSet, evaluate, read_check, write_check
+from tests.domain.alerts.making import EQUALS, Document, a_rule, as_events, pasts
 from tests.domain.alerts.model import Past, causes
 
 
@@ -18,8 +18,8 @@ def a_formula(text: str, asked_on: str = "any") -> RuleSet:
 
 def fires(text: str, *story: tuple[int, str, int]) -> list[int] | None:
     """The t of the events that made it fire on the last one; None when it does not."""
-    events = [as_event(Past(t, t, type_, cents)) for t, type_, cents in story]
-    hits = evaluate(a_formula(text), events[:-1], events[-1])
+    *before, event = as_events([Past(t, t, type_, cents) for t, type_, cents in story])
+    hits = evaluate(a_formula(text), History(before), event)
     return list(hits[0].causes) if hits else None
 
 
@@ -29,13 +29,13 @@ def test_a_formula_fires_where_the_rule_does_that_says_the_same(
     text: str, document: Document, past: list[Past]
 ) -> None:
     rules = a_formula(text, document["asked_on"])
-    kept: list[Event] = []
-    events = [as_event(one) for one in past]
+    events, kept = as_events(past), History()
     for place, event in enumerate(events):
-        is_hit = bool(evaluate(rules, events[:place], event))
+        is_hit = bool(evaluate(rules, History(events[:place]), event))
         assert is_hit == bool(causes(document, past[: place + 1]))
         assert bool(evaluate(rules, kept, event)) == is_hit, "also when it gets only what it needs"
-        kept = trimmed([*kept, event], needs(rules))
+        kept.add(event)
+        kept.trim(rules.needs)
 
 
 def test_it_sees_the_events_before_and_what_windows_add_up_to() -> None:
@@ -72,10 +72,16 @@ def test_times_at_the_end_of_all_numbers_are_exact() -> None:
 
 
 def test_it_needs_just_what_it_names() -> None:
-    needed = needs(
-        a_formula("amount_3 > 1 and deposit_sum_60 > 2 and event_count_10 > 3", "deposit"), "deposit"
-    )
-    assert (needed.any, needed.deposit, needed.withdraw) == ((3, 10), (0, 60), (0, 0))
+    rules = a_formula("amount_3 > 1 and deposit_sum_60 > 2 and event_max_10 > 3", "deposit")
+    deposits, withdraws = Need(0, frozenset({60, 10}), 1_000), Need(0, frozenset({10}), 1_000)
+    assert rules.needs == Needs(3, deposits, withdraws)
+    assert rules.needs_on["withdraw"] == Needs()
+
+
+def test_the_smallest_and_the_greatest_are_of_the_latest_thousand_in_the_window() -> None:
+    story = [(t, "deposit", 100 + t) for t in range(1_001)]
+    assert fires("deposit_min_2000 == 1.01 and deposit_max_2000 == 11.00", *story) is not None
+    assert fires("deposit_min_2000 == 1.00", *story[:-1]) is not None
 
 
 @pytest.mark.parametrize(
@@ -110,6 +116,6 @@ def test_a_formula_is_written_as_it_was_given() -> None:
 
 
 def test_an_alert_of_a_formula_names_the_events_that_it_looked_at() -> None:
-    events = [Event(t, t, "deposit", as_event(Past(0, 0, "deposit", 100)).amount) for t in range(150)]
-    (hit,) = evaluate(a_formula("deposit_count_1000 == 150"), events[:-1], events[-1])
+    *before, event = as_events([Past(t, t, "deposit", 100) for t in range(150)])
+    (hit,) = evaluate(a_formula("deposit_count_1000 == 150"), History(before), event)
     assert hit.causes == tuple(range(50, 150))
