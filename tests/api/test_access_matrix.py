@@ -141,6 +141,10 @@ def test_every_argument_of_a_route_is_known_to_the_matrix() -> None:
     assert arguments == OWNED.keys() | ADMINISTERED | SHARED, "tell the matrix how to make the new noun"
 
 
+def test_keys_can_be_made_for_every_route_that_keys_may_use_and_for_nothing_else() -> None:
+    assert {route.policy.scope for route in FOR_KEYS} == set(SCOPES)
+
+
 def test_only_administrators_address_what_has_no_owner() -> None:
     routes = [route for route in ALL if set(route.arguments) & ADMINISTERED]
     assert {route.policy.role for route in routes} == {Role.ADMIN}
