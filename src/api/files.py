@@ -12,6 +12,7 @@ from werkzeug.http import parse_range_header
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import BINARY, OPERATOR, VIEWER, Blueprint, body_fingerprint
+from src.api.exports import note_export
 from src.api.idempotency import once, respond
 from src.api.lists import attachment, listing
 from src.api.problems import problem
@@ -109,7 +110,11 @@ def delete_file(file_id: UUID) -> Response:
 @blp.alt_response(304, description="The client has these very bytes already.")
 def get_content(file_id: UUID) -> Response:
     """The bytes, whole or in part (Range), with an ETag."""
-    return content_of(_own_file(file_id))
+    file = _own_file(file_id)
+    answer = content_of(file)
+    if answer.status_code == 200 and request.method == "GET":
+        note_export("file", file.id, file.media_type)
+    return answer
 
 
 def content_of(file: File) -> Response:

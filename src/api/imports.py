@@ -10,9 +10,10 @@ from flask import Response, json, request, stream_with_context
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
+from src.api.exports import note_export
 from src.api.idempotency import once, respond
 from src.api.importing import accepted, begin, changed_terms, described, given_file, terms_of
-from src.api.lists import XLSX, listing
+from src.api.lists import XLSX, attachment, listing
 from src.api.schemas.imports import (
     IMPORT,
     CommitQuery,
@@ -135,6 +136,7 @@ def get_rejects(query: dict[str, Any], import_id: UUID) -> Response:
         headers = s.import_rows.headers(imported)
     if query["format"] == "json":
         return _page_of_rejects(file, query["page"], query["per_page"])
+    note_export("rejects", imported.id, query["format"])
     has_rest = any("wrong_column_count" in codes for codes in imported.report.get("summary", {}).values())
     columns = table_columns(headers, has_rest=has_rest)
     rows = _table_of_rejects(file, len(headers), has_rest=has_rest)
@@ -143,9 +145,7 @@ def get_rejects(query: dict[str, Any], import_id: UUID) -> Response:
         answer = Response(stream_with_context(csv_lines(columns, rows)), mimetype="text/csv")
     else:
         answer = Response(stream_with_context(xlsx_file(columns, rows)), mimetype=XLSX)
-    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'.encode(
-        "ascii", "replace"
-    ).decode()
+    answer.headers["Content-Disposition"] = attachment(name)
     return answer
 
 

@@ -1,5 +1,6 @@
 """Lists: {data, next, prev} with keyset cursors, page numbers, ordering, and the same as CSV or XLSX."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -8,6 +9,7 @@ from flask import Response, json, request, stream_with_context
 from marshmallow import Schema as MarshmallowSchema
 from marshmallow import fields, validate
 
+from src.api.exports import note_export
 from src.api.schemas.base import Schema
 from src.domain.errors import Invalid
 from src.domain.paging import (
@@ -23,6 +25,7 @@ from src.engine.export import csv_lines, xlsx_file
 from src.wiring import Services, services
 
 FORMATS = ("json", "csv", "xlsx")
+NOT_PLAIN = re.compile(r'[^ -~]|["\\?]')
 BEHIND_THE_DEEPEST = DEEPEST_OFFSET + 1
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 Fetch = Callable[[Services, PageQuery], Page[Any]]
@@ -61,6 +64,7 @@ def listing(args: dict[str, Any], row: MarshmallowSchema, fetch: Fetch, name: st
         return _page_answer(_fetched(query, fetch), row)
     rows = _all_rows(query, row, fetch)
     columns = list(row.dump_fields)
+    note_export("list", name, args["format"])
     if args["format"] == "csv":
         answer = Response(stream_with_context(csv_lines(columns, rows)), mimetype="text/csv")
     else:
@@ -126,7 +130,5 @@ def _fetched(query: PageQuery, fetch: Fetch) -> Page[Any]:
 
 def attachment(name: str) -> str:
     """RFC 6266: an ASCII name for old clients, the true one for the others."""
-    ascii_name = (
-        name.encode("ascii", "replace").decode().replace("?", "_").replace('"', "_").replace("\\", "_")
-    )
+    ascii_name = NOT_PLAIN.sub("_", name)
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name)}"

@@ -10,6 +10,7 @@ from flask import Response, stream_with_context
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import BINARY, OPERATOR, VIEWER, Blueprint, body_fingerprint
+from src.api.exports import note_export
 from src.api.idempotency import once, respond
 from src.api.lists import attachment, listing
 from src.api.reporting import asked, named
@@ -96,6 +97,7 @@ def download_report(query: dict[str, Any], report_id: UUID) -> Response:
         report = s.report_rows.get_own(report_id, owner_filter())
         form = query.get("format") or report.format
         file, is_ready = s.reports.made_file(report, form)
+    note_export("report", report.id, form)
     content_type = WRITERS[form][1]
     answer = Response(
         stream_with_context(_content(report, file.storage_key, form, is_ready=is_ready)),

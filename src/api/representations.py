@@ -5,6 +5,7 @@ from typing import Any
 
 from flask import Response, json, request
 
+from src.api.exports import note_export
 from src.api.lists import XLSX
 from src.domain.errors import Invalid
 from src.engine.charts import Chart, draw
@@ -35,6 +36,7 @@ def represented(
     if form == "json":
         content = json.dumps(body)
     elif form in ("csv", "xlsx"):
+        note_export("indicator", name, form)
         columns, rows = _table(body["data"])
         content = csv_lines(columns, rows) if form == "csv" else xlsx_file(columns, rows)
     else:

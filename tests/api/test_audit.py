@@ -1,9 +1,10 @@
 """The audit trail: who did what to which object, when, from where."""
 
+import pytest
 from sqlalchemy import text
 
 from src.wiring import Services
-from tests.api.nouns import a_file, a_job
+from tests.api.nouns import a_file, a_job, an_import
 from tests.factories.accounts import PASSWORD, Caller
 
 AUDIT = "/api/v1/audit"
@@ -52,3 +53,32 @@ def test_what_is_rolled_back_leaves_no_line(operator: Caller, services: Services
     before = services.session.scalar(count)
     operator.post("/api/v1/files", query_string={"filename": "a.csv"}, data=b"")
     assert services.session.scalar(count) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "object_id"),
+    [
+        ("/api/v1/clients?format=csv", "list", "clients"),
+        ("/api/v1/events?format=xlsx", "list", "events"),
+        ("/api/v1/atendimento/angel_productivity?format=csv", "indicator", "angel-productivity"),
+        ("/api/v1/imports/{import_id}/rejects?format=csv", "rejects", "{import_id}"),
+        ("/api/v1/files/{file_id}/content", "file", "{file_id}"),
+    ],
+)
+def test_what_leaves_as_a_file_is_in_it(
+    operator: Caller, admin: Caller, path: str, kind: str, object_id: str
+) -> None:
+    ids = {"import_id": an_import(operator)["id"], "file_id": a_file(operator)["id"]}
+    assert operator.get(path.format(**ids)).status_code == 200
+    (line,) = admin.get(AUDIT, query_string={"action": f"{kind}.exported"}).json["data"]
+    assert (line["account_name"], line["object_id"]) == (operator.email, object_id.format(**ids))
+    assert line["detail"]["path"] == path.format(**ids).partition("?")[0]
+
+
+def test_what_is_only_looked_at_or_could_not_be_had_is_no_export(operator: Caller, admin: Caller) -> None:
+    file = a_file(operator)
+    operator.get("/api/v1/clients")
+    operator.get("/api/v1/clients?format=csv&order_by=nothing")
+    operator.get(f"/api/v1/files/{file['id']}/content", headers={"If-None-Match": f'"{file["sha256"]}"'})
+    actions = {line["action"] for line in admin.get(AUDIT, query_string={"per_page": 100}).json["data"]}
+    assert not any(action.endswith(".exported") for action in actions)
