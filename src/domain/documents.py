@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -65,9 +65,10 @@ def read_document(content: bytes) -> Any:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadDocument(f"It is not UTF-8: see the byte at place {error.start:,}.") from error
-    if text.lstrip()[:1] in ("{", "["):
-        return _json(text)
-    return _yaml(text)
+    value = _json(text) if text.lstrip()[:1] in ("{", "[") else _yaml(text)
+    if not all(map(_can_be_kept, _texts(value))):
+        raise BadDocument("The character U+0000 and halves of surrogate pairs are not allowed.")
+    return value
 
 
 def _json(text: str) -> Any:
@@ -107,6 +108,24 @@ def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> Any:
     raise ValueError(f"{name} is no number")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in it, names included; it is not deep."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
+
+
+def _can_be_kept(text: str) -> bool:
+    """Escapes bring what UTF-8 has not, and what PostgreSQL takes for an end."""
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _depth(value: Any) -> int:

@@ -10,6 +10,7 @@ from src.domain.formulas.types import UNKNOWN, Type
 FORMATS = ("csv", "xlsx", "json", "jsonl", "parquet", "html", "pdf")
 MOST_OUTPUTS = 500
 MOST_LOOKUPS = 20
+MOST_ROWS = 10**12
 LONGEST_NAME = 200
 MISSING = ("null", "drop", "fail", "default")
 MEMBERS = (

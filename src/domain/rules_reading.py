@@ -15,6 +15,7 @@ from src.domain.rules import (
     MISSING,
     MOST_LOOKUPS,
     MOST_OUTPUTS,
+    MOST_ROWS,
     BadRules,
     Lookup,
     Output,
@@ -180,9 +181,11 @@ class _Reader:
         return tuple((name.removeprefix("-"), name.startswith("-")) for name in names)
 
     def limit(self, given: Any) -> int | None:
-        if given is None or (isinstance(given, int) and not isinstance(given, bool) and given > 0):
+        if given is None or (
+            isinstance(given, int) and not isinstance(given, bool) and 0 < given <= MOST_ROWS
+        ):
             return given
-        self.wrong("/limit", "limit", "Expected a whole number from 1.")
+        self.wrong("/limit", "limit", f"Expected a whole number from 1 to {MOST_ROWS:,}.")
         return None
 
     def one_of(self, given: Any, choices: Sequence[str], pointer: str) -> str:

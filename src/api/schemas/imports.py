@@ -1,15 +1,13 @@
 """Imports: how a file is loaded into a dataset, and what became of its rows."""
 
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-import orjson
 from flask_smorest.fields import Upload
 from marshmallow import ValidationError, fields, pre_load, validate
 
 from src.api.lists import ListQuery, list_schema
-from src.api.schemas.base import Schema
+from src.api.schemas.base import Schema, decoded
 from src.api.schemas.jobs import JobErrorSchema
 from src.domain.datasets import DATASETS
 from src.domain.imports import ImportState, state_of
@@ -27,18 +25,6 @@ def _is_a_share(value: Decimal) -> None:
     """By hand: the documentation would get the bounds as decimals, which no JSON has."""
     if not 0 <= value <= 1:
         raise ValidationError("Must be between 0 and 1.")
-
-
-def _decoded(data: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """In a form, nested members are JSON texts."""
-    decoded = dict(data)
-    for name in names:
-        if isinstance(decoded.get(name), str):
-            try:
-                decoded[name] = orjson.loads(decoded[name])
-            except orjson.JSONDecodeError as error:
-                raise ValidationError({name: ["This is not valid JSON."]}) from error
-    return decoded
 
 
 class OptionsSchema(Schema):
@@ -61,13 +47,13 @@ class TermsSchema(Schema):
     )
     mode = fields.String(validate=MODE, metadata={"description": "Left out: the dataset's own."})
     on_error = fields.String(load_default="skip_rows", validate=validate.OneOf(["skip_rows", "reject_file"]))
-    max_errors = fields.Integer(validate=validate.Range(min=0))
+    max_errors = fields.Integer(validate=validate.Range(min=0, max=2**31 - 1))
     max_error_rate = fields.Decimal(validate=_is_a_share, metadata={"minimum": 0, "maximum": 1})
     options = fields.Nested(OptionsSchema, load_default=dict)
 
     @pre_load
     def decode(self, data: Any, **_: Any) -> Any:
-        return _decoded(data, "mapping", "options")
+        return decoded(data, "mapping", "options")
 
 
 class ImportStartSchema(TermsSchema):
@@ -93,7 +79,7 @@ class CorrectionSchema(Schema):
 
     @pre_load
     def decode(self, data: Any, **_: Any) -> Any:
-        return _decoded(data, "options")
+        return decoded(data, "options")
 
 
 class ImportFormSchema(ImportStartSchema):

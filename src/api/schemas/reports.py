@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import orjson
 from flask_smorest.fields import Upload
-from marshmallow import ValidationError, fields, pre_load, validate
+from marshmallow import fields, pre_load, validate
 
 from src.api.lists import ListQuery, list_schema
-from src.api.schemas.base import Schema
+from src.api.schemas.base import Schema, decoded
 from src.api.schemas.jobs import JobErrorSchema
 from src.domain.rules import FORMATS
 from src.models import Report
@@ -30,14 +29,7 @@ class ReportStartSchema(Schema):
 
     @pre_load
     def decode(self, data: Any, **_: Any) -> Any:
-        """In a form, parameters are a JSON text."""
-        decoded = dict(data)
-        if isinstance(decoded.get("parameters"), str):
-            try:
-                decoded["parameters"] = orjson.loads(decoded["parameters"])
-            except orjson.JSONDecodeError as error:
-                raise ValidationError({"parameters": ["This is not valid JSON."]}) from error
-        return decoded
+        return decoded(data, "parameters")
 
 
 class RerunSchema(Schema):

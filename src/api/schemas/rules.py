@@ -5,7 +5,7 @@ from marshmallow import fields, validate
 from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
 
-VERSION_NUMBER = validate.Range(min=1)
+VERSION_NUMBER = validate.Range(min=1, max=2**31 - 1)
 
 
 class RulesSchema(Schema):

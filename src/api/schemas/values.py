@@ -32,12 +32,15 @@ class Amount(Money):
         if isinstance(value, bool):
             raise self.make_error("invalid", input=value)
         amount = super()._deserialize(value, attr, data, **options)
-        self._check(amount)
-        return amount
+        if amount:
+            self._check(amount)
+        return amount.quantize(Decimal(1).scaleb(-self.kept))
 
     def _check(self, amount: Decimal) -> None:
-        exponent = amount.normalize().as_tuple().exponent
-        if isinstance(exponent, int) and -exponent > self.kept:
+        """By its digits: arithmetic would round long ones, and fail on 1e2000000."""
+        _, digits, exponent = amount.as_tuple()
+        decimals = -int(exponent) - (len(digits) - len(bytes(digits).rstrip(b"\0")))
+        if decimals > self.kept:
             raise ValidationError(f"At most {self.kept} decimals are kept.")
         if amount.adjusted() >= self.digits - self.kept:
             raise ValidationError(f"At most {self.digits - self.kept} digits before the decimal point.")
