@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -37,12 +38,14 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for place, key in enumerate(keys):
+        seen: set[str] = set()
+        for name, _ in node.value:
+            key = self.construct_object(name, deep=True)
             if not isinstance(key, str):
-                raise _refused("expected a name before «:»", node.value[place][0].start_mark)
-            if key in keys[:place]:
-                raise _refused(f"the key «{key}» is there twice", node.value[place][0].start_mark)
+                raise _refused("expected a name before «:»", name.start_mark)
+            if key in seen:
+                raise _refused(f"the key «{key}» is there twice", name.start_mark)
+            seen.add(key)
         return super().construct_mapping(node, deep)
 
 
@@ -101,7 +104,8 @@ def _refused(what: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
 def _without_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        twice = next(name for name, _ in pairs if sum(name == other for other, _ in pairs) > 1)
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name in counts if counts[name] > 1)
         raise ValueError(f"the key «{twice}» is there twice")
     return members
 

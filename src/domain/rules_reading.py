@@ -23,6 +23,9 @@ from src.domain.rules import (
 )
 
 
+MOST_TOLD = 100  # faults in one answer
+
+
 def read_rules(document: Any) -> Rules:
     """Understand a document, or raise all that is wrong with it, each with its pointer."""
     return _Reader().rules(document)
@@ -97,7 +100,7 @@ class _Reader:
                 f"{len(self.errors)} things are wrong with these rules."
                 if len(self.errors) > 1
                 else self.errors[0].message,
-                errors=self.errors,
+                errors=self.errors[:MOST_TOLD],
             )
 
     def wrong(self, pointer: str, code: str, message: str) -> None:
