@@ -9,6 +9,7 @@ from src.api.authentication import actor
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.clients import blp as clients
 from src.api.lists import listing
+from src.api.ranges import check_range
 from src.api.schemas.alerts import (
     ALERT,
     WHY,
@@ -38,8 +39,7 @@ NAMES = ("client", "code", "rule_id", "state", "since", "until")
 @blp.lists(AlertList)
 def list_alerts(query: dict[str, Any]) -> Response:
     """Alerts of all clients, newest first; those of rules in the shadow only when asked for."""
-    filters = {name: query.get(name) for name in NAMES} | {"is_shadow": query["shadow"]}
-    return listing(query, ALERT, lambda s, page: s.alert_rows.search(page, **filters), "alerts")
+    return _listed(query)
 
 
 @clients.get("/<path:client_id>/alerts", needs=VIEWER)
@@ -49,8 +49,7 @@ def list_client_alerts(query: dict[str, Any], client_id: str) -> Response:
     """A client's alerts, newest first."""
     with services() as s:
         client = s.client_rows.get_by_external_id(client_id).external_id
-    filters = {name: query.get(name) for name in NAMES} | {"is_shadow": query["shadow"], "client": client}
-    return listing(query, ALERT, lambda s, page: s.alert_rows.search(page, **filters), "alerts")
+    return _listed(query | {"client": client})
 
 
 @blp.get("/counts", needs=VIEWER)
@@ -108,6 +107,12 @@ def note_alert(body: dict[str, Any], alert_id: int) -> Response:
     """Write something down beside it."""
     with services() as s:
         return _told(s, s.alerts.note(_to_handle(s, alert_id), body["text"], actor()))
+
+
+def _listed(query: dict[str, Any]) -> Response:
+    check_range(query.get("since"), query.get("until"), "to")
+    filters = {name: query.get(name) for name in NAMES} | {"is_shadow": query["shadow"]}
+    return listing(query, ALERT, lambda s, page: s.alert_rows.search(page, **filters), "alerts")
 
 
 def _to_handle(s: Services, alert_id: int) -> Alert:

@@ -8,6 +8,7 @@ from src.api.authentication import actor
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.conditional import check_if_match, with_etag
 from src.api.lists import ListQuery, listing
+from src.api.ranges import check_range
 from src.api.schemas.atendimentos import (
     ATENDIMENTO,
     NAME,
@@ -38,6 +39,7 @@ FILTERS = ("id_cliente", "angel", "polo", "status", "first", "last", "on_time", 
 @blp.lists(AtendimentoList)
 def list_atendimentos(query: dict[str, Any]) -> Response:
     """Atendimentos, newest first. `from` and `to` are about `data_limite`, both included."""
+    check_range(query.get("first"), query.get("last"), "to")
     filters = {name: query.get(name) for name in FILTERS}
     return listing(
         query, ATENDIMENTO, lambda s, page: s.atendimento_rows.search(page, **filters), "atendimentos"

@@ -8,6 +8,7 @@ from src.api.authentication import actor
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.conditional import check_if_match, with_etag
 from src.api.lists import ListQuery, listing
+from src.api.ranges import check_range
 from src.api.rate_limits import client_limit
 from src.api.schemas.atendimentos import ATENDIMENTO, AtendimentoList
 from src.api.schemas.clients import (
@@ -28,6 +29,7 @@ from src.wiring import services
 blp = Blueprint(
     "clients", url_prefix="/api/v1/clients", description="Customers and what is theirs.", for_keys=True
 )
+RANGES = (("min_balance", "max_balance"), ("created_after", "created_before"))
 ERASE = Policy(Role.ADMIN, "clients:write")
 
 
@@ -37,6 +39,8 @@ ERASE = Policy(Role.ADMIN, "clients:write")
 @blp.lists(ClientList)
 def list_clients(query: dict[str, Any]) -> Response:
     """Clients, newest first."""
+    for first, last in RANGES:
+        check_range(query.get(first), query.get(last), last)
     query["per_page"] = query.get("limit", query["per_page"])
     filters = {name: query.get(name) for name in CONDITIONS}
     return listing(query, CLIENT, lambda s, page: s.client_rows.search(page, **filters), "clients")

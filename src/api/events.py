@@ -11,6 +11,7 @@ from src.api.clients import blp as clients
 from src.api.event_problems import add_published_members, published
 from src.api.lists import listing
 from src.api.problems import document
+from src.api.ranges import check_range
 from src.api.schemas.events import (
     BATCH_BODY,
     EVENT,
@@ -21,7 +22,7 @@ from src.api.schemas.events import (
     EventList,
     EventQuery,
 )
-from src.domain.errors import DomainError, FieldError, Invalid
+from src.domain.errors import DomainError, FieldError
 from src.domain.event_batches import Outcome
 from src.domain.event_reading import read_event, shown_user_id
 from src.domain.events import MOST_IN_A_BATCH, InvalidEvent, NewEvent
@@ -137,9 +138,6 @@ def _member(outcome: Outcome, user_id: int | str | None = None) -> str:
 
 
 def _listed(query: dict[str, Any], filters: dict[str, Any]) -> Response:
-    first, last = query.get("from_t"), query.get("to_t")
-    if first is not None and last is not None and first > last:
-        text = "The range ends before it begins."
-        raise Invalid(text, errors=[FieldError("/to_t", "bad_range", text)])
+    check_range(query.get("from_t"), query.get("to_t"), "to_t")
     ordering = adapters().intake.memory.ordering
     return listing(query, EVENT, lambda s, page: s.event_rows.search(page, ordering, **filters), "events")

@@ -9,6 +9,7 @@ from flask import Response
 from src.api.blueprint import VIEWER, Blueprint
 from src.api.clients import blp as clients
 from src.api.lists import listing
+from src.api.ranges import check_range
 from src.api.rate_limits import client_limit
 from src.api.schemas.transactions import (
     TRANSACTION,
@@ -18,7 +19,6 @@ from src.api.schemas.transactions import (
     TransactionQuery,
 )
 from src.api.schemas.values import day_bounds
-from src.domain.errors import FieldError, Invalid
 from src.wiring import services
 
 blp = Blueprint(
@@ -34,7 +34,7 @@ blp = Blueprint(
 @blp.lists(TransactionList)
 def list_transactions(query: dict[str, Any]) -> Response:
     """Transactions of all clients, newest first."""
-    _in_order(query.get("since"), query.get("until"), "/to")
+    check_range(query.get("since"), query.get("until"), "to")
     names = ("client_id", "type", "currency", "since", "until", "import_id")
     filters = {name: query.get(name) for name in names}
     return listing(
@@ -49,7 +49,7 @@ def list_transactions(query: dict[str, Any]) -> Response:
 def list_client_transactions(query: dict[str, Any], client_id: str) -> Response:
     """A client's transactions, newest first."""
     first, last = query.get("start_date"), query.get("end_date")
-    _in_order(first, last, "/end_date")
+    check_range(first, last, "end_date")
     filters = {name: query.get(name) for name in ("type", "currency")} | _days(first, last)
     with services() as s:
         client = s.client_rows.get_by_external_id(client_id)
@@ -73,12 +73,6 @@ def get_client_statistics(client_id: str) -> Any:
         "by_currency": found,
         "as_of": as_of,
     }
-
-
-def _in_order(first: Any, last: Any, pointer: str) -> None:
-    if first is not None and last is not None and first > last:
-        message = "The range ends before it begins."
-        raise Invalid(message, errors=[FieldError(pointer, "bad_range", message)])
 
 
 def _days(first: date | None, last: date | None) -> dict[str, Any]:

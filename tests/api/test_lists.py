@@ -307,3 +307,22 @@ class TestFiles:
 def insert_extra() -> None:
     with services() as s:
         s.session.add(Account(username="extra", name="extra", role="viewer", password_hash="none"))
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "pointer"),
+    [
+        ("alerts", "from=2026-02-01&to=2026-01-31", "/to"),
+        ("atendimento", "from=2026-02-01&to=2026-01-31", "/to"),
+        ("transactions", "from=2026-02-01&to=2026-01-31", "/to"),
+        ("events", "from_t=8&to_t=7", "/to_t"),
+        ("clients", "min_balance=2&max_balance=1.99", "/max_balance"),
+        ("clients", "created_after=2026-02-01&created_before=2026-01-31", "/created_before"),
+    ],
+)
+def test_a_range_that_ends_before_it_begins_is_refused(
+    viewer: Caller, path: str, query: str, pointer: str
+) -> None:
+    answer = viewer.get(f"/api/v1/{path}?{query}")
+    assert answer.status_code == 400
+    assert [(error["pointer"], error["code"]) for error in answer.json["errors"]] == [(pointer, "bad_range")]
