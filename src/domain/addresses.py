@@ -121,4 +121,4 @@ def _check_folder(path: str, folders: Mapping[str, str]) -> None:
 
 
 def _bad(channel: Channel, code: str, message: str) -> BadTarget:
-    return BadTarget(message, errors=[FieldError(f"/notify/{channel}", code, message)])
+    return BadTarget(message, errors=[FieldError(f"/{channel}", code, message)])

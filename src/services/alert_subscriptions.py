@@ -39,7 +39,7 @@ class AlertSubscriptionService:
         """From now on these are told of the rule's alerts, or of all; at most once in `every_seconds`."""
         if rule_id is not None:
             self.rules.get(rule_id)
-        self.deliveries.check(targets, by.account_id)
+        self.deliveries.check(targets, by.account_id, at="")
         if self.subscriptions.count_of(by.account_id) >= MOST_SUBSCRIPTIONS:
             raise TooManySubscriptions(f"Remove one of the {MOST_SUBSCRIPTIONS} first.")
         subscription = self.subscriptions.add(

@@ -2,6 +2,7 @@
 
 import secrets
 from base64 import b64encode
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -56,20 +57,18 @@ class DeliveryService:
         self.jobs = jobs
         self.settings = settings
 
-    def check(self, targets: tuple[Target, ...], owner_id: UUID) -> None:
-        """Raise unless this owner may be told there: what is saved for later is checked with this first."""
+    def check(self, targets: tuple[Target, ...], owner_id: UUID, *, at: str = "/notify") -> None:
+        """Raise unless this owner may be told there: what is saved for later is checked with this first.
+
+        `at` is where the targets stand in the request.
+        """
         for target in targets:
-            check_target(
-                target,
-                hosts=frozenset(self.settings.webhook_hosts),
-                folders=self.settings.delivery_roots,
-                domains=frozenset(self.settings.mail_domains),
-            )
+            self._check_address(target, at)
             if target.channel is Channel.WEBHOOK and self.secrets.find(owner_id) is None:
                 raise NoWebhookSecret("Make one with POST /api/v1/deliveries/secret.")
             if target.channel is Channel.EMAIL and not self.settings.smtp_host:
                 message = "This service sends no mail: SMTP_HOST is not set."
-                raise BadTarget(message, errors=[FieldError("/notify/email", "no_mail", message)])
+                raise BadTarget(message, errors=[FieldError(f"{at}/email", "no_mail", message)])
 
     def queue(
         self,
@@ -192,6 +191,18 @@ class DeliveryService:
         row = self.secrets.keep(by.account_id, secret, grace=GRACE)
         self.audit.note(by, "webhook-secret.renewed", "account", by.account_id)
         return row
+
+    def _check_address(self, target: Target, at: str) -> None:
+        try:
+            check_target(
+                target,
+                hosts=frozenset(self.settings.webhook_hosts),
+                folders=self.settings.delivery_roots,
+                domains=frozenset(self.settings.mail_domains),
+            )
+        except BadTarget as error:
+            error.errors = [replace(fault, pointer=f"{at}{fault.pointer}") for fault in error.errors]
+            raise
 
     def _sending(self, delivery_id: UUID, job_id: UUID) -> Delivery:
         row = self.rows.get_own(delivery_id, None, is_locked=True)

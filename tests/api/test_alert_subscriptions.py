@@ -42,6 +42,16 @@ def test_what_is_asked_for_is_checked(operator: Caller, change: dict[str, Any], 
     assert answer.status_code == status, answer.text
 
 
+def test_what_is_wrong_is_pointed_at_where_it_stands(operator: Caller) -> None:
+    for body, pointer in [
+        ({"webhook": "https://10.0.0.1/"}, "/webhook"),
+        ({"folder": "nowhere"}, "/folder"),
+        ({"email": ["ana@example.org"]}, "/email"),
+    ]:
+        answer = operator.post(SUBSCRIPTIONS, json=body)
+        assert [error["pointer"] for error in answer.json["errors"]] == [pointer]
+
+
 def test_without_a_secret_no_webhook_is_told(operator: Caller) -> None:
     answer = operator.post(SUBSCRIPTIONS, json={"webhook": HOOK})
     assert (answer.status_code, answer.json["type"]) == (409, "/problems/webhook-secret-missing")

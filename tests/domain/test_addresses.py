@@ -110,7 +110,7 @@ def test_a_webhook_goes_to_no_address_like_this(url: str) -> None:
         url = "https://hooks.intranet:8443/"  # another port than the one that is listed
     with pytest.raises(BadTarget) as caught:
         check(Channel.WEBHOOK, url)
-    assert caught.value.errors[0].pointer == "/notify/webhook"
+    assert caught.value.errors[0].pointer == "/webhook"
 
 
 @each(
