@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 
 from src.config import GIB, MIB, Settings
+from src.tasks.handlers import HANDLERS
 from tests.contract.documents import ROOT, documents
 
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
@@ -109,6 +110,23 @@ def test_a_command_that_is_named_exists(path: Path, session_app: Flask) -> None:
         assert command, name
         if isinstance(command, click.Group):
             assert inner in command.commands, f"{name} {inner}"
+
+
+def test_the_readme_names_every_command(session_app: Flask) -> None:
+    """But for those that others call, and what Flask and its extensions bring."""
+    ours = {
+        f"{name} {inner}"
+        for name, group in session_app.cli.commands.items()
+        if isinstance(group, click.Group) and name != "db"
+        for inner in group.commands
+    }
+    named = set(re.findall(r"`([^`\n]+)`", text_of(ROOT / "README.md")))
+    assert sorted(ours - named) == []
+    assert sorted({f"make {target}" for target in make_targets()} - {"make help"} - named) == []
+
+
+def test_the_guide_to_jobs_names_every_kind() -> None:
+    assert [kind for kind in HANDLERS if f"`{kind}`" not in text_of(ROOT / "docs/jobs.md")] == []
 
 
 @each_document
