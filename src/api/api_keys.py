@@ -30,8 +30,11 @@ def create_key(body: dict[str, Any]) -> Response:
     """A new key. Its secret is in this answer and nowhere else."""
     with services() as s:
         key, secret = s.api_keys.create(actor().account_id, by=actor(), **body)
-    body = API_KEY.dump(key) | {"key": secret}
-    return Response(json.dumps(body), status=201, mimetype="application/json")
+    answer = Response(
+        json.dumps(API_KEY.dump(key) | {"key": secret}), status=201, mimetype="application/json"
+    )
+    answer.headers["Location"] = f"/api/v1/api-keys/{key.id}"
+    return answer
 
 
 @blp.get("/<uuid:key_id>", needs=VIEWER)

@@ -1,6 +1,7 @@
 """ETags on records that can be edited; If-Match is honoured when sent, never demanded."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, json, request
@@ -11,9 +12,14 @@ from src.domain.errors import PreconditionFailed
 COUNTED = ("stored_bytes", "next_due", "missed")
 
 
-def with_etag(record: Any, schema: Schema, status: int = 200) -> Response:
-    """The record as JSON with its ETag, or 304 when the client has it already."""
-    body = json.dumps(schema.dump(record))
+def with_etag(
+    record: Any, schema: Schema, status: int = 200, *, more: Mapping[str, Any] | None = None
+) -> Response:
+    """The record as JSON with its ETag, or 304 when the client has it already.
+
+    What is told beside the record (`more`) follows from it, or from time alone, and is no part of the ETag.
+    """
+    body = json.dumps(schema.dump(record) | (more or {}))
     answer = Response(body, status=status, mimetype="application/json")
     answer.set_etag(_digest(record, schema))
     if request.method == "GET":

@@ -3,17 +3,17 @@
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
-from flask import Response, json, request, stream_with_context
+from flask import Response, stream_with_context
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
+from src.api.conditional import check_if_match, with_etag
 from src.api.exports import note_export
 from src.api.idempotency import once, respond
 from src.api.importing import accepted, begin, changed_terms, described, given_file, terms_of
-from src.api.lists import XLSX, attachment, listing
+from src.api.lists import XLSX, attachment, listing, page_answer
 from src.api.schemas.imports import (
     IMPORT,
     CommitQuery,
@@ -79,7 +79,8 @@ def start_import(query: dict[str, Any]) -> Response:
 def get_import(import_id: UUID) -> Response:
     """One import: its state, its counts, and what was wrong by column and kind."""
     with services() as s:
-        return respond(Answer(200, described(s, s.import_rows.get_own(import_id, owner_filter()))))
+        imported = s.import_rows.get_own(import_id, owner_filter())
+        return with_etag(imported, IMPORT, more=described(s, imported))
 
 
 @blp.patch("/<uuid:import_id>", needs=OPERATOR)
@@ -95,7 +96,9 @@ def change_import(form: dict[str, Any], import_id: UUID) -> Response:
     look = look_at(mine.storage, mine.readers, file.storage_key, file.detected, dataset, terms.options)
     with services() as s:
         imported = s.import_rows.get_own(import_id, owner_filter(), is_locked=True)
-        return respond(Answer(200, described(s, s.imports.change(imported, file, look, terms))))
+        check_if_match(imported, IMPORT)
+        changed = s.imports.change(imported, file, look, terms)
+        return with_etag(changed, IMPORT, more=described(s, changed))
 
 
 @blp.post("/<uuid:import_id>/validate", needs=OPERATOR, takes_key=True)
@@ -181,14 +184,8 @@ def _page_of_rejects(file: File | None, page: int, per_page: int) -> Response:
     if file is not None:
         with adapters().storage.local_path(file.storage_key) as path:
             rows = read_rejects(Path(path), (page - 1) * per_page, per_page + 1)
-    pages = {"next": page + 1 if len(rows) > per_page else None, "prev": page - 1 if page > 1 else None}
-    links = {name: at and _address_of_page(at, per_page) for name, at in pages.items()}
-    body = {"data": [row.as_json() for row in rows[:per_page]], **links}
-    return Response(json.dumps(body), mimetype="application/json")
-
-
-def _address_of_page(page: int, per_page: int) -> str:
-    return f"{request.base_url}?{urlencode({'page': page, 'per_page': per_page})}"
+    shown = [row.as_json() for row in rows[:per_page]]
+    return page_answer(shown, page + 1 if len(rows) > per_page else None, page - 1 or None)
 
 
 def _table_of_rejects(file: File | None, width: int, *, has_rest: bool) -> Iterator[list[Any]]:

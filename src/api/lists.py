@@ -61,7 +61,8 @@ def listing(args: dict[str, Any], row: MarshmallowSchema, fetch: Fetch, name: st
     """One page as JSON, or all pages as a file; `fetch` gets one page in a unit of work of its own."""
     query = _page_query(args)
     if args["format"] == "json":
-        return _page_answer(_fetched(query, fetch), row)
+        page = _fetched(query, fetch)
+        return page_answer(row.dump(page.rows, many=True), page.next, page.prev)
     rows = _all_rows(query, row, fetch)
     columns = list(row.dump_fields)
     note_export("list", name, args["format"])
@@ -80,11 +81,10 @@ def _page_query(args: dict[str, Any]) -> PageQuery:
     return PageQuery(args["order_by"], args["per_page"], args.get("page"), cursor)
 
 
-def _page_answer(page: Page[Any], row: MarshmallowSchema) -> Response:
-    links = {"next": _link(page.next), "prev": _link(page.prev)}
-    answer = Response(
-        json.dumps({"data": row.dump(page.rows, many=True)} | links), mimetype="application/json"
-    )
+def page_answer(data: list[Any], next_: Cursor | int | None, prev: Cursor | int | None) -> Response:
+    """Rows as they are shown, with links to the pages beside them in the body and the header."""
+    links = {"next": _link(next_), "prev": _link(prev)}
+    answer = Response(json.dumps({"data": data} | links), mimetype="application/json")
     header = ", ".join(f'<{url}>; rel="{name}"' for name, url in links.items() if url)
     if header:
         answer.headers["Link"] = header

@@ -7,7 +7,7 @@ from flask import Response
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
-from src.api.idempotency import respond
+from src.api.conditional import check_if_match, with_etag
 from src.api.lists import ListQuery, listing
 from src.api.schemas.recipes import (
     RECIPE,
@@ -18,7 +18,6 @@ from src.api.schemas.recipes import (
     RecipeVersionStartSchema,
 )
 from src.models import Recipe
-from src.services.idempotency import Answer
 from src.wiring import Services, services
 
 blp = Blueprint("recipes", url_prefix="/api/v1/recipes", description="Steps with a name.", for_keys=True)
@@ -57,8 +56,7 @@ def get_recipe(recipe_id: UUID) -> Response:
 def add_recipe_version(body: dict[str, Any], recipe_id: UUID) -> Response:
     """Other steps from now on; the earlier versions stay as they are."""
     with services() as s:
-        recipe = s.recipe_rows.get_own(recipe_id, owner_filter(), is_locked=True)
-        return _answer(s, s.recipes.add_version(recipe, body["steps"], actor()), 201)
+        return _answer(s, s.recipes.add_version(_to_change(s, recipe_id), body["steps"], actor()), 201)
 
 
 @blp.delete("/<uuid:recipe_id>", needs=OPERATOR)
@@ -66,12 +64,20 @@ def add_recipe_version(body: dict[str, Any], recipe_id: UUID) -> Response:
 def delete_recipe(recipe_id: UUID) -> Response:
     """Delete the recipe; what was made with it stays, with its steps."""
     with services() as s:
-        s.recipes.delete(s.recipe_rows.get_own(recipe_id, owner_filter()), actor())
+        s.recipes.delete(_to_change(s, recipe_id), actor())
     return Response(status=204)
 
 
+def _to_change(s: Services, recipe_id: UUID) -> Recipe:
+    """The recipe, locked, unless the caller has seen another one."""
+    recipe = s.recipe_rows.get_own(recipe_id, owner_filter(), is_locked=True)
+    check_if_match(recipe, RECIPE)
+    return recipe
+
+
 def _answer(s: Services, recipe: Recipe, status: int = 200) -> Response:
-    body = RECIPE.dump(recipe) | VERSIONS.dump({"versions": s.recipe_rows.versions(recipe.id)})
-    return respond(
-        Answer(status, body, {"Location": f"/api/v1/recipes/{recipe.id}"} if status == 201 else {})
-    )
+    versions = VERSIONS.dump({"versions": s.recipe_rows.versions(recipe.id)})
+    answer = with_etag(recipe, RECIPE, status, more=versions)
+    if status == 201:
+        answer.headers["Location"] = f"/api/v1/recipes/{recipe.id}"
+    return answer

@@ -4,10 +4,11 @@ from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
-from flask import Response, json
+from flask import Response
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
+from src.api.conditional import check_if_match, with_etag
 from src.api.documents import received_document
 from src.api.lists import listing
 from src.api.schemas.files import UploadSchema
@@ -79,7 +80,7 @@ def get_rules(rules_id: UUID) -> Response:
 def delete_rules(rules_id: UUID) -> Response:
     """Delete rules with all their versions; reports keep the document that they were made by."""
     with services() as s:
-        s.rules.delete(s.rules_rows.get_own(rules_id, owner_filter(), is_locked=True), actor())
+        s.rules.delete(_to_change(s, rules_id), actor())
     return Response(status=204)
 
 
@@ -102,8 +103,7 @@ def create_rules_version(rules_id: UUID) -> Response:
         s.rules_rows.get_own(rules_id, owner_filter())
     document, _ = received_document()
     with services() as s:
-        rules = s.rules_rows.get_own(rules_id, owner_filter(), is_locked=True)
-        return _answer(s, s.rules.add_version(rules, document, actor()), 201)
+        return _answer(s, s.rules.add_version(_to_change(s, rules_id), document, actor()), 201)
 
 
 @blp.get("/<uuid:rules_id>/versions/<int:version>", needs=VIEWER)
@@ -126,10 +126,16 @@ def compare_rules_versions(query: dict[str, Any], rules_id: UUID) -> Any:
         return {"changes": s.rules.difference(rules, query.get("old", max(1, new - 1)), new)}
 
 
+def _to_change(s: Services, rules_id: UUID) -> RuleSet:
+    """The rules, locked, unless the caller has seen others."""
+    rules = s.rules_rows.get_own(rules_id, owner_filter(), is_locked=True)
+    check_if_match(rules, RULES)
+    return rules
+
+
 def _answer(s: Services, rules: RuleSet, status: int) -> Response:
     document = s.rules_versions.get_version(rules.id, rules.version).document
-    body = RULES.dump(rules) | {"document": document}
-    answer = Response(json.dumps(body), status=status, mimetype="application/json")
+    answer = with_etag(rules, RULES, status, more={"document": document})
     if status == 201:
         answer.headers["Location"] = f"/api/v1/rules/{rules.id}"
     return answer

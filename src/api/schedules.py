@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Response, json
+from flask import Response
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
@@ -62,7 +62,8 @@ def create_schedule() -> Response:
 
             def make() -> Answer:
                 schedule = s.schedules.create(actor(), **asked.to_make(s))
-                return Answer(201, described(s, schedule), {"Location": f"{blp.url_prefix}/{schedule.id}"})
+                body = SCHEDULE.dump(schedule) | _due_times(s, schedule)
+                return Answer(201, body, {"Location": f"{blp.url_prefix}/{schedule.id}"})
 
             answer = once(s, asked.fingerprint, make)
         if answer.is_replay:
@@ -144,14 +145,8 @@ def list_runs(query: dict[str, Any], schedule_id: UUID) -> Response:
 
 
 def _shown(s: Services, schedule: Schedule) -> Response:
-    """With the ETag of what can be edited: time alone makes nobody's edit stale."""
-    answer = with_etag(schedule, SCHEDULE)
-    if answer.status_code == 200:
-        answer.set_data(json.dumps(described(s, schedule)))
-    return answer
+    return with_etag(schedule, SCHEDULE, more=_due_times(s, schedule))
 
 
-def described(s: Services, schedule: Schedule) -> dict[str, Any]:
-    members: dict[str, Any] = SCHEDULE.dump(schedule)
-    due = [moment.isoformat() for moment in s.schedules.next_due_times(schedule)]
-    return members | {"next_due_times": due}
+def _due_times(s: Services, schedule: Schedule) -> dict[str, list[str]]:
+    return {"next_due_times": [moment.isoformat() for moment in s.schedules.next_due_times(schedule)]}

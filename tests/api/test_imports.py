@@ -164,7 +164,9 @@ class TestStepByStep:
 class TestRejects:
     def test_they_come_with_line_column_code_value_and_the_whole_row(self, clerk: Caller) -> None:
         done = loaded(clerk)
-        page = clerk.get(f"{IMPORTS}/{done['id']}/rejects?per_page=1").json or {}
+        answer = clerk.get(f"{IMPORTS}/{done['id']}/rejects?per_page=1")
+        page = answer.json or {}
+        assert answer.headers["Link"] == f'<{page["next"]}>; rel="next"'
         (row,) = page["data"]
         assert (row["line"], row["row"]) == (3, ["c2", "=Rui", "nonsense", "1990-13-01", ""])
         assert [(e["column"], e["code"], e["value"]) for e in row["errors"]] == [
