@@ -29,6 +29,10 @@ STATES = {
     JobState.RUNNING: ("STARTED", "Being imported."),
     JobState.DONE: ("SUCCESS", "Imported."),
 }
+SAID = {
+    202: "The import has been started.",
+    200: "This file was imported before; this is what came of it.",
+}
 FILE_NAME = "atendimentos.csv"
 
 
@@ -44,8 +48,12 @@ def import_csv() -> Response:
     with given_file(filename=FILE_NAME) as (given, _):
         answer = begin(given, ATENDIMENTOS.name, Terms(), is_draft=False, is_forced=False)
     job_id = answer.body["job_id"]
-    body = {"message": "The import has been started.", "task_id": job_id, "job": f"/api/v1/jobs/{job_id}"}
-    body |= {"import_id": answer.body["id"]}
+    body = {
+        "message": SAID[answer.status],
+        "task_id": job_id,
+        "job": f"/api/v1/jobs/{job_id}",
+        "import_id": answer.body["id"],
+    }
     headers = {"Location": f"/api/v1/atendimento/task_status/{job_id}"}
     return respond(Answer(answer.status, body, headers, is_replay=answer.is_replay))
 

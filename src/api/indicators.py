@@ -143,8 +143,8 @@ def _row(noun: Noun, line: Line) -> dict[str, Any]:
     row["total"] = figures.total
     row |= {part: getattr(figures, part) for part in PARTS}
     row["on_time_percentage"] = figures.on_time_percentage
-    row["median_delay_seconds"] = figures.median_delay
-    row["p90_delay_seconds"] = figures.p90_delay
+    row["median_delay_seconds"] = _seconds(figures.median_delay)
+    row["p90_delay_seconds"] = _seconds(figures.p90_delay)
     return row | (change(figures, line.previous) if line.previous else {})
 
 
@@ -156,6 +156,11 @@ def _chart(noun: Noun, period: Period, found: Indicator) -> Chart:
         bars.append((label, tuple(getattr(line.figures, part) for part in PARTS)))
     subtitle = f"{days}; as of {found.as_of:%Y-%m-%d %H:%M} UTC"
     return Chart(noun.capitalize(), subtitle, SERIES, bars, is_standing=noun == "trend")
+
+
+def _seconds(delay: float | None) -> float | None:
+    """To the microsecond, as times are kept: the rest is what interpolation leaves of binary fractions."""
+    return None if delay is None else round(delay, 6)
 
 
 def _shown(day: date | None) -> str | None:

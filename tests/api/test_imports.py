@@ -240,6 +240,9 @@ def test_the_published_way_of_atendimentos(clerk: Caller) -> None:
     run_job(UUID(started["task_id"]), HANDLERS)
     answer = clerk.get(status).json or {}
     assert (answer["state"], answer["result"]["inserted"]) == ("SUCCESS", 1)
+    again = clerk.post("/api/v1/atendimento/import_csv", data=content, content_type="text/csv")
+    assert (again.status_code, again.json["task_id"]) == (200, started["task_id"])
+    assert "imported before" in again.json["message"]
     failing = content.replace(b"2021-06-30 15:30", b"03/04/2021")
     started = sent(clerk, "/api/v1/atendimento/import_csv", data={"file": (io.BytesIO(failing), "a.csv")})
     run_job(UUID(started["task_id"]), HANDLERS)

@@ -425,3 +425,9 @@ def test_rows_that_were_deleted_do_not_count_in_delays(viewer: Caller, connectio
         text("UPDATE atendimento SET deleted_at = now() WHERE id = (SELECT max(id) FROM atendimento)")
     )
     assert ask(viewer, "angels")[0]["median_delay_seconds"] == 10
+
+
+def test_delays_are_told_to_the_microsecond_and_not_with_the_dust_of_binary_fractions(viewer: Caller) -> None:
+    for seconds in [0] * 10 + [100] * 2:
+        an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT + timedelta(seconds=seconds))
+    assert ask(viewer, "trend")[0]["p90_delay_seconds"] == 90
