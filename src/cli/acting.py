@@ -1,15 +1,18 @@
-"""In whose name commands write, and whether anybody is there to do their jobs."""
+"""In whose name commands write, and how they wait for their jobs."""
 
 import time
 from collections.abc import Callable
 from typing import TypeVar
+from uuid import UUID
 
 import click
 
 from src.cli.output import fail
+from src.cli.watching import Watch, watching
+from src.domain.jobs import JobState
 from src.domain.paging import PageQuery
 from src.domain.roles import Role
-from src.models import Account
+from src.models import Account, Job
 from src.wiring import services
 
 Found = TypeVar("Found")
@@ -44,3 +47,22 @@ def awaited(look: Callable[[], Found | None]) -> Found:
     while (found := look()) is None:
         time.sleep(LOOK_EVERY)
     return found
+
+
+def job_at_its_end(job_id: UUID, part: str, *, is_quiet: bool) -> Job:
+    """Wait for a job, and tell how far it is."""
+
+    def look(watch: Watch) -> Job | None:
+        with services() as s:
+            job = s.job_rows.get(job_id)
+        watch.tell(part, job.state, job.progress)
+        return job if JobState(job.state).is_over else None
+
+    with watching(is_quiet=is_quiet) as watch:
+        return awaited(lambda: look(watch))
+
+
+def must_be_done(job: Job) -> None:
+    """Say why a job ended badly, as the command's own failure."""
+    if job.state != JobState.DONE:
+        fail((job.error or {}).get("detail", f"The job is {job.state}."))

@@ -10,12 +10,10 @@ from flask.cli import AppGroup
 
 from src.api.schemas.alert_rules import RULE, AlertRuleDocumentSchema
 from src.api.schemas.jobs import JOB
-from src.cli.acting import account_of, as_option, awaited, need_worker
-from src.cli.output import checked, domain_errors_as_messages, fail, json_option, show, show_one
-from src.cli.watching import Watch, watching
-from src.domain.jobs import JobState
+from src.cli.acting import account_of, as_option, job_at_its_end, must_be_done, need_worker
+from src.cli.output import checked, domain_errors_as_messages, json_option, show, show_one
 from src.domain.paging import MOST_PER_PAGE, PageQuery
-from src.models import AlertRule, Job
+from src.models import AlertRule
 from src.services.accounts import actor_of
 from src.services.backtests import Wanted
 from src.wiring import Services, services
@@ -24,17 +22,8 @@ group = AppGroup("alerts", help="What is watched in events.")
 T = click.IntRange(0, 2**63 - 1)
 SHOWN = ("code", "state", "version", "kind", "asked_on", "parameters", "name")
 TOLD = (
-    "code",
-    "version",
-    "live_version",
-    "from",
-    "to",
-    "events",
-    "hits",
-    "clients",
-    "added",
-    "removed",
-    "kept",
+    *("code", "version", "live_version", "from", "to"),
+    *("events", "hits", "clients", "added", "removed", "kept", "file"),
 )
 
 
@@ -75,14 +64,10 @@ def backtest(
     by = actor_of(account_of(login_name))
     with services() as s:
         job_id = s.backtests.start(_rule(s, rule), wanted, by).id
-    with watching(is_quiet=as_json) as watch:
-        job = awaited(lambda: _ended(job_id, watch))
+    job = job_at_its_end(job_id, "backtest", is_quiet=as_json)
     told = job.result or {}
-    show_one(
-        JOB.dump(job) if as_json else {name: told.get(name) for name in (*TOLD, "file")}, as_json=as_json
-    )
-    if job.state != JobState.DONE:
-        fail((job.error or {}).get("detail", f"The job is {job.state}."))
+    show_one(JOB.dump(job) if as_json else {name: told.get(name) for name in TOLD}, as_json=as_json)
+    must_be_done(job)
 
 
 def _rule(s: Services, text: str) -> AlertRule:
@@ -102,10 +87,3 @@ def _document(path: Path) -> dict[str, Any]:
     if not isinstance(members, dict):
         raise click.BadParameter("It is no JSON object.", param_hint="--draft")
     return checked(AlertRuleDocumentSchema(), members)
-
-
-def _ended(job_id: UUID, watch: Watch) -> Job | None:
-    with services() as s:
-        job = s.job_rows.get(job_id)
-    watch.tell("backtest", job.state, job.progress)
-    return job if JobState(job.state).is_over else None

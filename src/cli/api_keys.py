@@ -5,6 +5,7 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
+from src.cli.acting import account_of
 from src.cli.output import domain_errors_as_messages, json_option, show_one, tell
 from src.domain.roles import SCOPES
 from src.services.accounts import SYSTEM
@@ -21,10 +22,8 @@ group = AppGroup("api-keys", help="Ways in for machines.")
 @domain_errors_as_messages
 def create(login_name: str, name: str, scopes: tuple[str, ...], *, as_json: bool) -> None:
     """Make a key for an account; its secret is shown this once."""
+    account = account_of(login_name)
     with services() as s:
-        account = s.account_rows.find_by_login_name(login_name)
-        if account is None:
-            raise s.account_rows.missing(login_name)
         key, secret = s.api_keys.create(
             account.id, name=name, scopes=list(scopes), expires_at=None, by=SYSTEM
         )

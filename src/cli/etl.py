@@ -9,9 +9,9 @@ from flask.cli import AppGroup
 
 from src.api.schemas.imports import IMPORT
 from src.api.schemas.jobs import JOB
-from src.cli.acting import account_of, as_option, awaited, need_worker
+from src.cli.acting import account_of, as_option, awaited, must_be_done, need_worker
 from src.cli.files import FILE_ARGUMENT, store
-from src.cli.output import domain_errors_as_messages, fail, json_option, show, show_one
+from src.cli.output import domain_errors_as_messages, json_option, show, show_one
 from src.cli.watching import Watch, watching
 from src.domain.datasets import DATASETS
 from src.domain.jobs import JobState
@@ -49,8 +49,7 @@ def run(
     with watching(is_quiet=as_json) as watch:
         job, imports = awaited(lambda: _ended(job_id, watch))
     _summarise(job, imports, is_verbose=is_verbose, as_json=as_json)
-    if job.state != JobState.DONE:
-        fail((job.error or {}).get("detail", f"The job is {job.state}."))
+    must_be_done(job)
 
 
 def _started(files: list[File], owner: Account, *, is_forced: bool) -> UUID:

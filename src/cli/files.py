@@ -11,6 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from src.api.schemas.files import FILE
+from src.cli.acting import account_of
 from src.cli.output import domain_errors_as_messages, fail, json_option, show, show_one, tell
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
@@ -37,11 +38,7 @@ SHOWN = ("id", "name", "size", "media_type", "created_at")
 @domain_errors_as_messages
 def put(path: Path, login_name: str, *, as_json: bool) -> None:
     """Store a file of this machine."""
-    with services() as s:
-        account = s.account_rows.find_by_login_name(login_name)
-        if account is None:
-            raise s.account_rows.missing(login_name)
-    show_one(FILE.dump(store(path, account)), as_json=as_json)
+    show_one(FILE.dump(store(path, account_of(login_name))), as_json=as_json)
 
 
 def store(path: Path, account: Account) -> File:
@@ -70,8 +67,9 @@ def list_files(limit: int, *, as_json: bool) -> None:
 @group.command("get")
 @click.argument("file_id", type=click.UUID)
 @click.argument("target", type=click.Path(path_type=Path), default=Path("-"))
+@json_option
 @domain_errors_as_messages
-def get(file_id: UUID, target: Path) -> None:
+def get(file_id: UUID, target: Path, *, as_json: bool) -> None:
     """Write a file's bytes to TARGET, or to the standard output."""
     with services() as s:
         file = s.file_rows.get(file_id)
@@ -84,7 +82,7 @@ def get(file_id: UUID, target: Path) -> None:
                 _copy(content, out)
         except OSError as error:
             fail(f"{target} cannot be written: {error.strerror}")
-    click.echo(f"{target}: {file.size:,} bytes")
+    tell(f"{target}: {file.size:,} bytes", FILE.dump(file), as_json=as_json)
 
 
 @storage_group.command("fsck")

@@ -10,14 +10,14 @@ from flask.cli import AppGroup
 
 from src.api.schemas.imports import IMPORT, OptionsSchema
 from src.api.schemas.jobs import JOB
-from src.cli.acting import account_of, as_option, awaited, need_worker
+from src.cli.acting import account_of, as_option, awaited, job_at_its_end, must_be_done, need_worker
 from src.cli.files import FILE_ARGUMENT, store
 from src.cli.output import checked, domain_errors_as_messages, fail, json_option, show_one
 from src.cli.watching import Watch, watching
 from src.domain.datasets import DATASETS
 from src.domain.jobs import JobState
 from src.domain.mapping import mapping_of
-from src.models import Account, Import, Job
+from src.models import Account, Import
 from src.services.accounts import actor_of
 from src.services.imports import COUNTS, Terms, dataset_of
 from src.services.looks import Look, look_at
@@ -91,11 +91,9 @@ def undo(import_id: UUID, login_name: str | None, *, is_dry_run: bool, as_json: 
     by = actor_of(account_of(login_name))
     with services() as s:
         job_id = s.imports.undo(s.import_rows.get_own(import_id, None), by, is_dry_run=is_dry_run).id
-    with watching(is_quiet=as_json) as watch:
-        job = awaited(lambda: _ended(job_id, watch))
+    job = job_at_its_end(job_id, "undo", is_quiet=as_json)
     show_one(JOB.dump(job) if as_json else job.result or {}, as_json=as_json)
-    if job.state != JobState.DONE:
-        fail((job.error or {}).get("detail", f"The job is {job.state}."))
+    must_be_done(job)
 
 
 def _started(path: Path, dataset: str, terms: Terms, owner: Account, *, is_forced: bool) -> Import:
@@ -125,13 +123,6 @@ def _finished(imported: Import, watch: Watch) -> Import | None:
     job = found.job
     watch.tell(found.dataset, IMPORT.dump(found)["state"], job.progress if job else None)
     return found if job is None or JobState(job.state).is_over else None
-
-
-def _ended(job_id: UUID, watch: Watch) -> Job | None:
-    with services() as s:
-        job = s.job_rows.get(job_id)
-    watch.tell("undo", job.state, job.progress)
-    return job if JobState(job.state).is_over else None
 
 
 def _summary(shown: dict[str, Any]) -> dict[str, Any]:

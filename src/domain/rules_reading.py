@@ -22,7 +22,6 @@ from src.domain.rules import (
     Rules,
 )
 
-
 MOST_TOLD = 100  # faults in one answer
 
 
