@@ -9,7 +9,7 @@ from src.api.authentication import actor
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.conditional import check_if_match, with_etag
 from src.api.idempotency import once, respond
-from src.api.lists import listing
+from src.api.lists import ListQuery, listing
 from src.api.schemas.alert_rules import (
     RULE,
     VERSION,
@@ -21,7 +21,6 @@ from src.api.schemas.alert_rules import (
     AlertRuleSchema,
     AlertRuleVersionCreateSchema,
     AlertRuleVersionList,
-    AlertRuleVersionQuery,
     AlertRuleVersionSchema,
 )
 from src.api.schemas.jobs import JOB, JobSchema
@@ -76,7 +75,7 @@ def rename_alert_rule(body: dict[str, Any], alert_rule_id: UUID) -> Response:
 
 
 @blp.get("/<uuid:alert_rule_id>/versions", needs=VIEWER)
-@blp.arguments(AlertRuleVersionQuery, location="query")
+@blp.arguments(ListQuery, location="query")
 @blp.lists(AlertRuleVersionList)
 def list_versions(query: dict[str, Any], alert_rule_id: UUID) -> Response:
     """All versions of the rule, the newest first."""

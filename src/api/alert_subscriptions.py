@@ -7,12 +7,11 @@ from flask import Response, json
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
-from src.api.lists import listing
+from src.api.lists import ListQuery, listing
 from src.api.schemas.alert_subscriptions import (
     SUBSCRIPTION,
     AlertSubscriptionCreateSchema,
     AlertSubscriptionList,
-    AlertSubscriptionQuery,
     AlertSubscriptionSchema,
 )
 from src.api.schemas.notify import targets_of
@@ -28,7 +27,7 @@ blp = Blueprint(
 
 
 @blp.get("", needs=VIEWER)
-@blp.arguments(AlertSubscriptionQuery, location="query")
+@blp.arguments(ListQuery, location="query")
 @blp.lists(AlertSubscriptionList)
 def list_subscriptions(query: dict[str, Any]) -> Response:
     """My subscriptions, newest first; for administrators, everybody's."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from flask import request
@@ -21,7 +21,7 @@ from src.integrations.storage_upload import Upload
 from src.models import File
 from src.services.files import deleted_unless_kept, inspect
 from src.services.reports import Order
-from src.wiring import Services, adapters, services
+from src.wiring import Services, adapters
 
 parser = Parser()
 
@@ -132,6 +132,3 @@ def _check(form: dict[str, Any]) -> None:
     """Before anything is kept."""
     if "rules" in form:
         read_rules(form["rules"])
-
-
-__all__ = ["Asked", "NoInput", "asdict", "asked", "services"]

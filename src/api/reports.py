@@ -55,16 +55,16 @@ def list_reports(query: dict[str, Any]) -> Response:
 @blp.response(202, ReportSchema)
 def start_report() -> Response:
     """Make a report of an input, perhaps a reference, and rules; files and rules are named or sent along."""
-    with asked() as request:
+    with asked() as wanted:
         with services() as s:
 
             def start() -> Answer:
-                order = request.order(s)
+                order = wanted.order(s)
                 return _accepted(s.reports.start(order, owner_id=actor().account_id))
 
-            answer = once(s, request.fingerprint, start)
+            answer = once(s, wanted.fingerprint, start)
         if answer.is_replay:
-            request.discard()
+            wanted.discard()
     return respond(answer)
 
 

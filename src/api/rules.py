@@ -10,7 +10,7 @@ from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.conditional import check_if_match, with_etag
 from src.api.documents import received_document
-from src.api.lists import listing
+from src.api.lists import ListQuery, listing
 from src.api.schemas.files import UploadSchema
 from src.api.schemas.rules import (
     RULES,
@@ -22,7 +22,6 @@ from src.api.schemas.rules import (
     RulesList,
     RulesQuery,
     RulesVersionList,
-    RulesVersionQuery,
     RulesVersionSchema,
 )
 from src.domain.files import clean_name
@@ -85,7 +84,7 @@ def delete_rules(rules_id: UUID) -> Response:
 
 
 @blp.get("/<uuid:rules_id>/versions", needs=VIEWER)
-@blp.arguments(RulesVersionQuery, location="query")
+@blp.arguments(ListQuery, location="query")
 @blp.lists(RulesVersionList)
 def list_rules_versions(query: dict[str, Any], rules_id: UUID) -> Response:
     """All versions of the rules, the newest first."""

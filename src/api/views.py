@@ -7,9 +7,9 @@ from flask import Response
 from src.api.authentication import actor
 from src.api.blueprint import ADMIN, VIEWER, Blueprint, body_fingerprint
 from src.api.idempotency import once, respond
-from src.api.lists import listing
+from src.api.lists import ListQuery, listing
 from src.api.schemas.jobs import JOB, JobSchema
-from src.api.schemas.views import REFRESH, RefreshList, RefreshQuery, ViewsSchema
+from src.api.schemas.views import REFRESH, RefreshList, ViewsSchema
 from src.services.idempotency import Answer
 from src.services.views import VIEWS, known_view
 from src.wiring import services
@@ -26,7 +26,7 @@ def list_views() -> Any:
 
 
 @blp.get("/<view>/refreshes", needs=VIEWER)
-@blp.arguments(RefreshQuery, location="query")
+@blp.arguments(ListQuery, location="query")
 @blp.lists(RefreshList)
 def list_refreshes(query: dict[str, Any], view: str) -> Response:
     """The refreshes of a view, newest first: asked for, running, done and failed."""

@@ -39,7 +39,7 @@ class RuleSetRepository(Repository[RuleSet]):
     def search(self, query: PageQuery, *, owner_id: UUID | None, name: str | None) -> Page[RuleSet]:
         conditions = [] if owner_id is None else [RuleSet.owner_id == owner_id]
         if name is not None:
-            conditions.append(RuleSet.name == name)
+            conditions.append(RuleSet.name.icontains(name, autoescape=True))
         return self.page(query, *conditions)
 
     def touch(self, rules: RuleSet) -> None:

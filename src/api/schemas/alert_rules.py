@@ -92,10 +92,6 @@ class AlertRuleBacktestSchema(Schema):
     )
 
 
-class AlertRuleVersionQuery(ListQuery):
-    """Versions have no filters of their own."""
-
-
 RULE = AlertRuleSchema()
 VERSION = AlertRuleVersionSchema()
 AlertRuleList = list_schema(AlertRuleSchema)

@@ -2,7 +2,7 @@
 
 from marshmallow import fields, validate
 
-from src.api.lists import ListQuery, list_schema
+from src.api.lists import list_schema
 from src.api.schemas.base import Schema
 from src.api.schemas.notify import TargetsSchema
 from src.domain.deliveries import Channel
@@ -32,10 +32,6 @@ class AlertSubscriptionCreateSchema(TargetsSchema):
     every_seconds = fields.Integer(
         load_default=60, validate=validate.Range(min=0, max=A_DAY), metadata=MOST_OFTEN
     )
-
-
-class AlertSubscriptionQuery(ListQuery):
-    """Subscriptions have no filters of their own."""
 
 
 SUBSCRIPTION = AlertSubscriptionSchema()

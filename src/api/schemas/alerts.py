@@ -4,6 +4,7 @@ from marshmallow import fields, validate
 
 from src.api.lists import ListQuery, list_schema
 from src.api.schemas.alert_rules import GREATEST_CODE
+from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.base import Schema
 from src.api.schemas.values import Moment, Money
 from src.domain.alerts.handling import AlertState
@@ -68,7 +69,7 @@ class ClientAlertQuery(ListQuery):
 
 
 class AlertQuery(ClientAlertQuery):
-    client = fields.String(metadata={"description": "By the id that files and requests use."})
+    client = Identifier(metadata={"description": "By the id that files and requests use."})
     rule_id = fields.UUID()
 
 

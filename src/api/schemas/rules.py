@@ -40,11 +40,7 @@ class RulesCreateQuery(Schema):
 
 
 class RulesQuery(ListQuery):
-    name = fields.String()
-
-
-class RulesVersionQuery(ListQuery):
-    """Versions have no filters of their own."""
+    name = fields.String(metadata={"description": "Part of the name, any case."})
 
 
 class DiffQuery(Schema):

@@ -2,7 +2,7 @@
 
 from marshmallow import fields
 
-from src.api.lists import ListQuery, list_schema
+from src.api.lists import list_schema
 from src.api.schemas.base import Schema
 
 
@@ -39,10 +39,6 @@ class ViewRefreshSchema(Schema):
     duration = fields.Float(required=True, allow_none=True, metadata={"description": "In seconds."})
     rows = fields.Integer(required=True, allow_none=True)
     error = fields.String(required=True, allow_none=True)
-
-
-class RefreshQuery(ListQuery):
-    """Refreshes have no filters of their own."""
 
 
 REFRESH = ViewRefreshSchema()
