@@ -85,8 +85,8 @@ class ScheduleService:
             setattr(schedule, name, value)
         self._check(schedule, by)
         if {"cron", "timezone"} & members.keys():
-            now = self.schedules.now()
-            schedule.next_due = check_cron(schedule.cron, zone_of(schedule.timezone), now)[0]
+            due = check_cron(schedule.cron, zone_of(schedule.timezone), self.schedules.now())[0]
+            schedule.next_due = None if schedule.is_paused else due
         self.audit.note(by, "schedule.changed", "schedule", schedule.id, members=sorted(members))
         return self._touch(schedule)
 

@@ -117,6 +117,8 @@ def test_it_is_paused_and_resumed(operator: Caller) -> None:
     paused = operator.post(f"{path}/pause").json
     assert (paused["is_paused"], paused["next_due"], paused["next_due_times"]) == (True, None, [])
     assert [row["is_paused"] for row in operator.get(f"{SCHEDULES}?is_paused=true").json["data"]] == [True]
+    changed = operator.patch(path, json={"cron": "0 9 * * *"}).json
+    assert (changed["is_paused"], changed["next_due"], changed["next_due_times"]) == (True, None, [])
     resumed = operator.post(f"{path}/resume").json
     assert (resumed["is_paused"], len(resumed["next_due_times"])) == (False, 5)
 
