@@ -16,6 +16,7 @@ DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8
 SOME = str(UUID(int=7))
 NO_OBJECTS = ("null", "1", "[1]", '"x"')
 ODD_VALUES = ("9" * 30, "1e2000000", "\0")
+MANY = {"operation": "fill", "columns": [f"c{place}" for place in range(100)], "value": ""}
 PLACES = {"view": "transaction_statistics", "client_id": "nobody", "version": "1", "alert_id": "7"}
 
 
@@ -61,6 +62,7 @@ def test_odd_values_in_the_address_are_refused_or_find_nothing(admin: Caller) ->
     [
         ("/api/v1/recipes", {"name": "x", "steps": [{"operation": "rename", "columns": {"a\0": "b"}}]}),
         ("/api/v1/recipes", {"name": "x", "steps": [{"operation": "select", "columns": ["a\0"]}]}),
+        ("/api/v1/recipes", {"name": "x", "steps": [MANY] * 50}),
         ("/api/v1/reports", {"input_file_id": SOME, "rules": [], "parameters": {"a": {"b": "\0"}}}),
         ("/api/v1/schedules", {"cron": "* * * * *", "report": "abc", "input": "x"}),
         ("/api/v1/schedules", {"cron": "* * * * *", "report": [1], "input": [1]}),

@@ -8,6 +8,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from src.api.schemas.base import Schema
 
 MOST_STEPS, MOST_NAMES, MOST_FILTERS, LONGEST_TEXT = 50, 1_000, 100, 10_000
+MOST_IN_ALL = 3_000  # names, filters and figures of all steps: each makes the expression dearer to build
 TYPES = ["text", "integer", "decimal", "date", "datetime", "boolean"]
 OPERATORS = [
     *(">", ">=", "<", "<=", "==", "!=", "in", "between"),
@@ -221,9 +222,17 @@ def _complete(step: dict[str, Any]) -> dict[str, Any]:
     return step
 
 
+def _within_bounds(steps: list[dict[str, Any]]) -> None:
+    parts = sum(len(part) for step in steps for part in step.values() if isinstance(part, list | dict))
+    if parts > MOST_IN_ALL:
+        raise ValidationError(f"At most {MOST_IN_ALL:,} columns, filters and figures in all steps together.")
+
+
 def steps_field(**options: Any) -> fields.List[Any]:
     length = validate.Length(min=1, max=MOST_STEPS)
     description = (
         f"Each with its operation ({', '.join(STEP_SCHEMAS)}) and arguments; see docs/operations.md."
     )
-    return fields.List(StepField(), **options, validate=length, metadata={"description": description})
+    return fields.List(
+        StepField(), **options, validate=[length, _within_bounds], metadata={"description": description}
+    )
