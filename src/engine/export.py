@@ -63,7 +63,8 @@ def xlsx_file(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[bytes]:
 
 def _add_sheet(workbook: Any, columns: list[str], header: Any) -> Any:
     sheet = workbook.add_worksheet()
-    sheet.write_row(0, 0, columns, header)
+    for place, name in enumerate(columns):
+        sheet.write_string(0, place, fitting(harmless(name)), header)
     sheet.freeze_panes(1, 0)
     return sheet
 

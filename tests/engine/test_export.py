@@ -39,3 +39,9 @@ def test_what_is_longer_ends_in_an_ellipsis(text: str, kept: str) -> None:
 
 def test_csv_has_it_whole() -> None:
     assert list(csv_lines(["text"], [[FULL + "x"]])) == ["text\r\n", f"{FULL}x\r\n"]
+
+
+def test_the_header_of_a_workbook_is_made_harmless_like_its_cells() -> None:
+    book = b"".join(xlsx_file(["=1+1", "{=1+1}", "name"], [["=2", "-3", "x"]]))
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0).to_python()
+    assert rows == [["'=1+1", "{=1+1}", "name"], ["'=2", "-3", "x"]]
