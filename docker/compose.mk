@@ -1,9 +1,11 @@
 # --- Compose: the whole service in containers. Included by the Makefile. ---------------------------
-# ENV_FILE=… names other settings, WEB=2 starts two web containers, DEV=1 adds docker-compose.dev.yml.
+# ENV_FILE=… names other settings, WEB=2 starts two web containers, DEV=1 adds docker-compose.dev.yml,
+# SPARK=1 docker/compose.spark.yml.
 ENV_FILE ?= .env
 WEB ?= 1
 DOCKER_COMPOSE ?= $(shell docker compose version >/dev/null 2>&1 && echo docker compose || echo docker-compose)
 compose_files = -f docker-compose.yml $(if $(DEV),-f docker-compose.dev.yml) \
+	$(if $(SPARK),-f docker/compose.spark.yml) \
 	$(if $(wildcard certs/fullchain.pem),-f docker/compose.tls.yml)
 compose = $(DOCKER_COMPOSE) --env-file $(ENV_FILE) $(compose_files)
 
@@ -16,7 +18,7 @@ env: ## write .env with random secrets (never over an existing one)
 	@docker/env $(ENV_FILE)
 
 build: $(ENV_FILE) ## build the images
-	$(compose) build migrate nginx database
+	$(compose) build migrate nginx database $(if $(SPARK),worker)
 
 up: build ## start the compose stack (WEB=2: two web containers; DEV=1: source mounted, ports on loopback)
 	$(compose) up -d --remove-orphans --scale web=$(WEB)

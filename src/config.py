@@ -105,6 +105,7 @@ class Settings:
 
     engine_url: str = ""  # empty: DuckDB in a child of the worker; else a Spark master
     engine_folder: Path = Path("var/cluster")
+    engine_wait_seconds: int = 900  # without any machine of the cluster
     java_home: str = ""
     spark_conf_dir: str = ""
 

@@ -30,7 +30,13 @@ def cluster_of(settings: Settings) -> Cluster | None:
     if not settings.engine_url:
         return None
     settings.engine_folder.mkdir(parents=True, exist_ok=True)
-    return Cluster(settings.engine_url, settings.engine_folder, settings.java_home, settings.spark_conf_dir)
+    return Cluster(
+        settings.engine_url,
+        settings.engine_folder,
+        settings.java_home,
+        settings.spark_conf_dir,
+        settings.engine_wait_seconds,
+    )
 
 
 class Readers:

@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from src.engine.queries.readings import is_empty, reading_of
 from src.engine.queries.rows import IN_PLACE, ROW, QueryColumn, Rows
 
 Function = Callable[[Rows, str], ir.Value]
+WHOLE = dt.Decimal(38, 0)
 
 
 def aggregated(rows: Rows, by: Sequence[str], values: Sequence[Mapping[str, Any]]) -> Rows:
@@ -44,11 +46,31 @@ def _there(rows: Rows, name: str) -> ir.Value:
     return is_empty(rows.text(name)).ifelse(None, cell) if isinstance(cell, ir.StringValue) else cell
 
 
+def _mean(values: ir.Value) -> ir.Value:
+    """Of exact numbers: whole and broken parts are summed up exactly, so that the order of rows says nothing.
+
+    Several threads or machines add in an order of their own, and sums of doubles depend on it.
+    """
+    kind = values.type()
+    if not (kind.is_integer() or kind.is_decimal()):
+        return values.cast("float64").mean()
+    whole = values.floor().cast(WHOLE) if kind.is_decimal() else values.cast(WHOLE)
+    total = _as_double(whole.sum())
+    if kind.is_decimal():
+        total = total + _as_double((values - whole.cast(kind)).sum())
+    return total / values.count().nullif(0).cast("float64")
+
+
+def _as_double(total: ir.Value) -> ir.Value:
+    """Read from its text, which is exact up to the last step."""
+    return total.cast("string").cast("float64")
+
+
 FUNCTIONS: Mapping[str, Function] = {
     "count": lambda rows, name: _there(rows, name).count(),
     "count_distinct": lambda rows, name: _there(rows, name).nunique(),
     "sum": lambda rows, name: _there(rows, name).sum(),
-    "avg": lambda rows, name: _there(rows, name).cast("float64").mean(),
+    "avg": lambda rows, name: _mean(_there(rows, name)),
     "min": lambda rows, name: _there(rows, name).min(),
     "max": lambda rows, name: _there(rows, name).max(),
 }

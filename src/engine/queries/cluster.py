@@ -6,12 +6,15 @@ child makes the file of them, so that its bytes are those of a query that runs h
 
 import shutil
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import Any
 
 from src.engine.queries.answering import Answering
+from src.engine.queries.cluster_faults import not_all_there
 from src.engine.queries.duckdb import statements
 from src.engine.queries.rows import ROW
 from src.engine.queries.spark import RESULT, result_of, spark_statements
@@ -31,12 +34,14 @@ class Cluster:
     """A Spark cluster: its address, and a folder that its machines and ours know by the same path.
 
     `java_home` and `conf_dir` are Spark's own settings; empty, the machine's Java and Spark's defaults.
+    After so many seconds of `patience` in which no machine takes part a query is given up.
     """
 
     master: str
     folder: Path
     java_home: str = ""
     conf_dir: str = ""
+    patience: float = 900.0
 
     def widened(self, sandbox: Sandbox) -> Sandbox:
         """What the process may use that asks the cluster. It sees no stranger's file, only what we made."""
@@ -63,11 +68,10 @@ def run_on_cluster(query: Query, target: Path, answering: Answering, cluster: Cl
             "parts": [asdict(part) for part in parts],
             "select": select,
             "target": str(shared / RESULT),
+            "patience": cluster.patience,
         }
         answer = answering.call("cluster", arguments)
-        source = {"rows": 0, "relation": None, "text": None, "found": answer["found"]}
-        rows = statements(result_of(query.rows), query.format)
-        rows_out = answering.query(rows, {RESULT: source}, target)["rows_out"]
+        rows_out = _collected(query, target, answering, answer)
         return Ran(rows_in, rows_out, {"name": "spark", "version": answer["version"]})
     finally:
         shutil.rmtree(shared, ignore_errors=True)
@@ -85,6 +89,19 @@ def _publish(name: str, file: TableFile, answering: Answering, shared: Path) -> 
         format="parquet",
     )
     return answering.answer(everything, {name: file}, _shared_file(shared, name)).rows_out
+
+
+def _collected(query: Query, target: Path, answering: Answering, answer: Mapping[str, Any]) -> int:
+    """The file of what the cluster found; answers how many rows it has, which are all that were written."""
+    found, written = answer["found"], answer["rows"]
+    if not found["files"]:
+        raise not_all_there(written, 0)
+    source = {"rows": written, "relation": None, "text": None, "found": found}
+    rows = statements(result_of(query.rows), query.format)
+    rows_out: int = answering.query(rows, {RESULT: source}, target)["rows_out"]
+    if rows_out != written:
+        raise not_all_there(written, rows_out)
+    return rows_out
 
 
 def _shared_file(shared: Path, name: str) -> Path:

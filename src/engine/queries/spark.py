@@ -11,24 +11,15 @@ import ibis.expr.operations as ops
 import ibis.expr.types as ir
 from ibis.backends.sql.compilers import PySparkCompiler
 from ibis.backends.sql.compilers.base import SQLGlotCompiler
-from sqlglot import exp, parse_one
+from sqlglot import exp
 
 from src.domain.formulas.texts import lower, upper
 from src.engine.queries.rows import ROW, Rows
+from src.engine.queries.spark_numbers import compute_before_aggregates, power, written
 from src.engine.queries.statements import PartStatement
 
 RESULT = "result"
 PRIVATE = 0xF0000  # from here on nobody gives characters a meaning
-# A double that Java has written, as everybody else writes it: 1.0E7 is 10000000, 1.0E-5 is 1e-05.
-WRITTEN = """
-    CASE WHEN locate('E', t) = 0 THEN t
-    WHEN abs(x) >= 1e-4 AND abs(x) < 1e16
-    THEN regexp_replace(CAST(CAST(t AS DECIMAL(38, 21)) AS STRING), '[.]?0+$', '')
-    ELSE concat(
-        regexp_replace(substring_index(t, 'E', 1), '[.]0$', ''), 'e', if(locate('E-', t) > 0, '-', '+'),
-        lpad(regexp_replace(t, '.*E-?', ''), greatest(2, length(regexp_replace(t, '.*E-?', ''))), '0')
-    ) END
-"""
 
 
 def spark_statements(rows: Rows) -> tuple[list[PartStatement], str]:
@@ -51,7 +42,8 @@ def result_of(rows: Rows) -> Rows:
 def spark_sql(table: ir.Table) -> str:
     """What finds the same rows as DuckDB does."""
     tree = _Compiler().to_sqlglot(table)
-    for select in tree.find_all(exp.Select):
+    for select in list(tree.find_all(exp.Select)):
+        compute_before_aggregates(select)
         if select.args.get("limit") and not select.args.get("order"):
             select.order_by(
                 exp.column(ROW, quoted=True), copy=False
@@ -74,7 +66,10 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]  # Ibis is typed in part
 
     def visit_Cast(self, op: ops.Cast, *, arg: exp.Expression, to: dt.DataType) -> Any:  # noqa: N802
         cast = super().visit_Cast(op, arg=arg, to=to)
-        return _written(arg, cast) if op.arg.dtype.is_floating() and to.is_string() else cast
+        return written(arg) if op.arg.dtype.is_floating() and to.is_string() else cast
+
+    def visit_Power(self, op: ops.Power, *, left: exp.Expression, right: exp.Expression) -> Any:  # noqa: N802
+        return power(left, right)
 
 
 def _as_spark(node: exp.Expression) -> Any:
@@ -100,15 +95,6 @@ def _as_spark(node: exp.Expression) -> Any:
 def _in_java(replacement: str) -> exp.Expression:
     """Groups are named by a dollar in Java, by a backslash elsewhere."""
     return exp.Literal.string(re.sub(r"\\([0-9])", r"$\1", replacement.replace("$", r"\$")))
-
-
-def _written(number: exp.Expression, text: exp.Expression) -> exp.Expression:
-    parts = {"x": number, "t": text}
-
-    def put(node: exp.Expression) -> exp.Expression:
-        return parts[node.name].copy() if isinstance(node, exp.Column) and node.name in parts else node
-
-    return exp.paren(parse_one(WRITTEN, dialect="spark").transform(put))
 
 
 def _letter_by_letter(node: exp.Upper | exp.Lower) -> Any:

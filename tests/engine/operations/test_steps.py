@@ -18,7 +18,7 @@ from src.engine.queries.values import TableFile
 from tests.engine.making import Make, csv_bytes
 from tests.engine.operations import model
 from tests.engine.operations.model import Row, Table
-from tests.engine.queries.asking import ask, table_file
+from tests.engine.queries.asking import EXAMPLES, ask, table_file
 
 Steps = Sequence[Mapping[str, Any]]
 
@@ -86,7 +86,7 @@ def applied(steps: Steps, file: TableFile, other: TableFile | None = None) -> li
 
 
 # The tables are small as they are: shrinking them would take longer than reading them.
-CHECKED = settings(deadline=None, max_examples=20, phases=[Phase.reuse, Phase.generate])
+CHECKED = settings(deadline=None, max_examples=EXAMPLES, phases=[Phase.reuse, Phase.generate])
 
 
 @CHECKED

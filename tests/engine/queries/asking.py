@@ -16,7 +16,7 @@ from src.engine.queries.cluster import Cluster
 from src.engine.queries.executing import read_query
 from src.engine.queries.rows import Rows, scan
 from src.engine.queries.running import execute
-from src.engine.queries.spark_child import read_from_cluster
+from src.engine.queries.spark_child import found_on, session
 from src.engine.queries.statements import OutputFormat
 from src.engine.queries.values import Query, Ran, TableFile
 from src.engine.reading.detect import detect
@@ -26,9 +26,14 @@ from src.engine.values import Column, Detected, Profile, ReadLimits
 from tests.engine.making import SANDBOX
 
 LIMITS = ReadLimits(sandbox=SANDBOX)
-HERE = {**FUNCTIONS, "query": read_query, "cluster": read_from_cluster}
+HERE = {
+    **FUNCTIONS,
+    "query": read_query,
+    "cluster": lambda arguments, *_: found_on(session(arguments["master"]), arguments),
+}
 # «make spark» sets it, and everything that asks runs on a cluster; what is expected stays the same
 CLUSTER_URL = os.environ.get("TEST_CLUSTER_URL", "")
+EXAMPLES = 5 if CLUSTER_URL else 20  # of each property: a cluster takes a second to answer
 
 Step = Callable[[Rows], Rows]
 Cells = Sequence[Sequence[str | None]]
