@@ -125,6 +125,8 @@ def begin(given: GivenFile, dataset: str, terms: Terms, *, is_draft: bool, is_fo
         imported, is_new = s.imports.start(
             file, dataset_of(dataset), look, terms, actor(), is_forced=is_forced
         )
+        if not is_new and given.upload:
+            s.files.delete(file, actor())  # a second copy of bytes that are here already
         return accepted(s, imported, is_new)
 
     return given.once(f"{dataset} {terms}", make)

@@ -78,6 +78,8 @@ class TestOneCall:
         first = loaded(clerk)
         again = sent(clerk, status=200, data=form(mapping=MAPPING))
         assert (again["id"], again["duplicate_of"]) == (first["id"], first["id"])
+        files = (clerk.get("/api/v1/files?kind=upload").json or {})["data"]
+        assert [file["id"] for file in files] == [first["file_id"]], "no second copy counts against the quota"
         assert sent(clerk, f"{IMPORTS}?force=true", data=form(mapping=MAPPING))["id"] != first["id"]
 
     def test_the_bulk_way_is_for_administrators_and_says_what_it_blocks(
