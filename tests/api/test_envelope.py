@@ -177,6 +177,15 @@ class TestAccessLog:
         assert (line.method, line.path, line.status) == ("GET", "/nothing", 404)  # type: ignore[attr-defined]  # extra
         assert "hidden" not in json.dumps(vars(line), default=str)
 
+    def test_a_signed_link_stays_out_of_it(
+        self, client: FlaskClient, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        with caplog.at_level(logging.INFO, logger="src.access"):
+            client.get("/api/v1/downloads/hidden")
+        (line,) = [record for record in caplog.records if record.name == "src.access"]
+        assert line.path == "/api/v1/downloads/<token>"  # type: ignore[attr-defined]  # extra
+        assert "hidden" not in json.dumps(vars(line), default=str)
+
     def test_health_checks_do_not_fill_the_log(
         self, client: FlaskClient, caplog: pytest.LogCaptureFixture
     ) -> None:
