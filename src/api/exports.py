@@ -2,9 +2,11 @@
 
 from uuid import UUID
 
-from flask import request
+from flask import Response, request
 
 from src.api.authentication import actor
+from src.domain.roles import Actor
+from src.models import File
 from src.wiring import services
 
 
@@ -12,3 +14,10 @@ def note_export(kind: str, object_id: UUID | str, form: str) -> None:
     """Before the first byte goes out; `path` tells a client's transactions from those of all."""
     with services() as s:
         s.audit.note(actor(), f"{kind}.exported", kind, object_id, format=form, path=request.path)
+
+
+def note_download(file: File, answer: Response, by: Actor, *, by_link: bool) -> None:
+    """A file that is sent whole; by a link, whoever has it acts for the one to whom it was given."""
+    if answer.status_code == 200 and request.method == "GET":
+        with services() as s:
+            s.audit.note(by, "file.exported", "file", file.id, format=file.media_type, by_link=by_link)

@@ -12,7 +12,7 @@ from werkzeug.http import parse_range_header
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import BINARY, OPERATOR, VIEWER, Blueprint, body_fingerprint
-from src.api.exports import note_export
+from src.api.exports import note_download
 from src.api.idempotency import once, respond
 from src.api.lists import attachment, listing
 from src.api.problems import problem
@@ -112,8 +112,7 @@ def get_content(file_id: UUID) -> Response:
     """The bytes, whole or in part (Range), with an ETag."""
     file = _own_file(file_id)
     answer = content_of(file)
-    if answer.status_code == 200 and request.method == "GET":
-        note_export("file", file.id, file.media_type)
+    note_download(file, answer, actor(), by_link=False)
     return answer
 
 

@@ -25,7 +25,7 @@ from src.domain.errors import DomainError, FieldError
 from src.models import File, Operation
 from src.services.files import preview_of
 from src.services.idempotency import Answer
-from src.services.links import sign
+from src.services.links import Link, sign
 from src.services.operations import Wish, joined_files
 from src.services.trials import Trial, try_out
 from src.wiring import Services, adapters, services
@@ -119,7 +119,7 @@ def _described(operation: Operation, result: File | None, rows: int) -> dict[str
         mine = adapters()
         if rows:
             shown = preview_of(mine.storage, mine.readers, result, rows, None)
-        token, until = sign(result.id, mine.settings)
+        token, until = sign(Link(result.id, actor().account_id), mine.settings)
         link = {
             "url": url_for("downloads.download", token=token, _external=True),
             "expires_at": datetime.fromtimestamp(until, UTC),

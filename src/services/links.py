@@ -1,6 +1,7 @@
 """Signed links: whoever has one may download that one file, until it expires."""
 
 import time
+from typing import NamedTuple
 from uuid import UUID
 
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -14,21 +15,28 @@ class BadLink(Forbidden):
     title = "This link is not good, or not any more"
 
 
-def sign(file_id: UUID, settings: Settings) -> tuple[str, int]:
+class Link(NamedTuple):
+    """Which file, and to whom the link was given."""
+
+    file_id: UUID
+    account_id: UUID
+
+
+def sign(link: Link, settings: Settings) -> tuple[str, int]:
     """The token of a link, and the second when it expires."""
     until = int(time.time()) + settings.download_link_minutes * 60
-    return _serializer(settings).dumps([file_id.hex, until]), until
+    return _serializer(settings).dumps([link.file_id.hex, link.account_id.hex, until]), until
 
 
-def verify(token: str, settings: Settings) -> UUID:
-    """The file that a good token is for."""
+def verify(token: str, settings: Settings) -> Link:
+    """What a good token is for."""
     try:
-        file_id, until = _serializer(settings).loads(token)
-    except BadSignature as error:
+        file_id, account_id, until = _serializer(settings).loads(token)
+    except (BadSignature, ValueError) as error:  # a value less: signed by the release before this one
         raise BadLink("It was changed on its way. Ask for a new one.") from error
     if until < time.time():
         raise BadLink("It has expired. Ask for a new one.")
-    return UUID(hex=file_id)
+    return Link(UUID(hex=file_id), UUID(hex=account_id))
 
 
 def _serializer(settings: Settings) -> URLSafeSerializer:

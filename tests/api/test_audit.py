@@ -62,17 +62,24 @@ def test_what_is_rolled_back_leaves_no_line(operator: Caller, services: Services
         ("/api/v1/events?format=xlsx", "list", "events"),
         ("/api/v1/atendimento/angel_productivity?format=csv", "indicator", "angel-productivity"),
         ("/api/v1/imports/{import_id}/rejects?format=csv", "rejects", "{import_id}"),
-        ("/api/v1/files/{file_id}/content", "file", "{file_id}"),
     ],
 )
 def test_what_leaves_as_a_file_is_in_it(
     operator: Caller, admin: Caller, path: str, kind: str, object_id: str
 ) -> None:
-    ids = {"import_id": an_import(operator)["id"], "file_id": a_file(operator)["id"]}
+    ids = {"import_id": an_import(operator)["id"]}
     assert operator.get(path.format(**ids)).status_code == 200
     (line,) = admin.get(AUDIT, query_string={"action": f"{kind}.exported"}).json["data"]
     assert (line["account_name"], line["object_id"]) == (operator.email, object_id.format(**ids))
     assert line["detail"]["path"] == path.format(**ids).partition("?")[0]
+
+
+def test_a_file_that_is_downloaded_is_in_it(operator: Caller, admin: Caller) -> None:
+    file = a_file(operator)
+    operator.get(f"/api/v1/files/{file['id']}/content")
+    (line,) = admin.get(AUDIT, query_string={"action": "file.exported"}).json["data"]
+    assert (line["account_name"], line["object_id"]) == (operator.email, file["id"])
+    assert line["detail"] == {"format": "text/csv", "by_link": False}
 
 
 def test_what_is_only_looked_at_or_could_not_be_had_is_no_export(operator: Caller, admin: Caller) -> None:

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from src.services.links import sign
+from src.services.links import Link, sign
 from src.wiring import adapters
 from tests.api.conftest import Change
 from tests.api.nouns import a_file
@@ -66,7 +66,7 @@ def present(admin: Caller, accounts: Accounts) -> dict[str, str]:
         "atendimento_id": str(an_atendimento().id),
         "client_id": a_client().external_id,
         "view": "transaction_statistics",
-        "token": sign(UUID(a_file(admin)["id"]), adapters().settings)[0],
+        "token": sign(Link(UUID(a_file(admin)["id"]), admin.id), adapters().settings)[0],
         **an_alert(admin),
     }
 

@@ -9,10 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from src.services.links import sign
+from src.services.links import Link, sign
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
-from src.wiring import adapters
+from src.wiring import adapters, services
 from tests.api.nouns import FILES, a_file, a_recipe
 from tests.api.test_operations import CONTENT, HEADER, LARGE, OPERATIONS, ROWS, each, started
 from tests.committing import Workshop
@@ -142,17 +142,33 @@ class TestLinks:
         assert answer.status_code == 200
         assert list(csv.reader(io.StringIO(answer.text))) == [HEADER, ROWS[0], ROWS[1], ROWS[3]]
 
+    def test_the_audit_trail_tells_whose_link_was_used(
+        self, workshop: Workshop, operator: Caller, operation: dict[str, Any]
+    ) -> None:
+        operator.app.test_client().get(operation["download"]["url"])
+        admin = workshop.accounts.caller("admin")
+        (line,) = admin.get("/api/v1/audit?action=file.exported").json["data"]
+        assert (line["account_id"], line["object_id"]) == (str(operator.id), operation["result_file_id"])
+        assert line["detail"]["by_link"] is True
+
     def test_a_link_that_was_changed_or_has_expired_is_refused(
         self, operator: Caller, operation: dict[str, Any]
     ) -> None:
         client = operator.app.test_client()
         url = operation["download"]["url"]
         assert client.get(url[:-1] + ("a" if url[-1] != "a" else "b")).json["type"] == "/problems/bad-link"
-        old, until = sign(
-            UUID(operation["result_file_id"]), replace(adapters().settings, download_link_minutes=-1)
-        )
+        link = Link(UUID(operation["result_file_id"]), operator.id)
+        old, until = sign(link, replace(adapters().settings, download_link_minutes=-1))
         assert until < time.time()
         answer = client.get(f"/api/v1/downloads/{old}")
+        assert (answer.status_code, answer.json["type"]) == (403, "/problems/bad-link")
+
+    def test_the_links_of_a_disabled_account_are_good_for_nothing(
+        self, operator: Caller, operation: dict[str, Any]
+    ) -> None:
+        with services() as s:
+            s.account_rows.get(operator.id).is_disabled = True
+        answer = operator.app.test_client().get(operation["download"]["url"])
         assert (answer.status_code, answer.json["type"]) == (403, "/problems/bad-link")
 
     def test_a_deleted_result_has_no_link(self, operator: Caller, operation: dict[str, Any]) -> None:
