@@ -100,7 +100,7 @@ def run_in_child(
         except subprocess.TimeoutExpired as error:
             raise _too_late() from error
         finally:
-            process.kill()
+            _kill(process)
         return _result(answer, code, complaints)
 
 
@@ -138,6 +138,13 @@ def _start(
         start_new_session=True,
         pass_fds=(stream.fileno(),) if stream else (),
     )
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """With what it started: a driver of Spark is a process of its own, and writes into the folder, too."""
+    if process.poll() is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:

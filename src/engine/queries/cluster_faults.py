@@ -22,10 +22,10 @@ def nobody_took_part(seconds: float) -> ClusterFailed:
     )
 
 
-def not_computed() -> ClusterFailed:
+def not_computed(kind: str) -> ClusterFailed:
     return ClusterFailed(
-        "The query broke off on the cluster. Do all its machines know ENGINE_FOLDER by the same path, and "
-        "may they write there? Spark's own logs say more."
+        f"The query broke off on the cluster ({kind}). Do all its machines know ENGINE_FOLDER by the same "
+        "path, and may they write there? The executors' logs say more."
     )
 
 

@@ -53,7 +53,10 @@ def spark_sql(table: ir.Table) -> str:
 
 
 class _Compiler(PySparkCompiler):  # type: ignore[misc]  # Ibis is typed in part
-    """Without the OFFSET of its own, which skips one row too many, and without taking NaN for nothing."""
+    """Without the OFFSET of its own, which skips one row too many, and without taking NaN for nothing.
+
+    Texts and powers of doubles are found as `spark_numbers` says.
+    """
 
     __slots__ = ()
     rewrites = SQLGlotCompiler.rewrites
@@ -67,6 +70,11 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]  # Ibis is typed in part
     def visit_Cast(self, op: ops.Cast, *, arg: exp.Expression, to: dt.DataType) -> Any:  # noqa: N802
         cast = super().visit_Cast(op, arg=arg, to=to)
         return written(arg) if op.arg.dtype.is_floating() and to.is_string() else cast
+
+    def visit_IsInf(self, op: ops.IsInf, *, arg: exp.Expression) -> Any:  # noqa: N802
+        """Ibis compares its own objects there, not what they stand for, and says no always."""
+        infinity = exp.cast(exp.Literal.string("Infinity"), "double")
+        return exp.EQ(this=exp.func("abs", arg), expression=infinity)
 
     def visit_Power(self, op: ops.Power, *, left: exp.Expression, right: exp.Expression) -> Any:  # noqa: N802
         return power(left, right)

@@ -82,7 +82,7 @@ def _started(master: str, folder: Path) -> "SparkSession":
     """Java's temporary files belong into our folder: elsewhere it may not run what it puts there."""
     settings = {
         "spark.local.dir": str(folder),
-        "spark.driver.defaultJavaOptions": f"-Djava.io.tmpdir={folder}",
+        "spark.driver.defaultJavaOptions": f'-Djava.io.tmpdir="{folder}"',
     }
     try:
         return session(master, settings)
@@ -113,10 +113,20 @@ def _attended(spark: "SparkSession", patience: float) -> Iterator[None]:
     try:
         yield
     except (Py4JError, PySparkException) as error:
-        raise (nobody_took_part(patience) if is_alone.is_set() else not_computed()) from error
+        if is_alone.is_set():
+            raise nobody_took_part(patience) from error
+        raise not_computed(_kind(error)) from error
     finally:
         is_over.set()
         watch.join()
+
+
+def _kind(error: Exception) -> str:
+    """What Spark calls it; its message may quote rows."""
+    from pyspark.errors import PySparkException
+
+    condition = error.getCondition() if isinstance(error, PySparkException) else None
+    return condition or type(error).__name__
 
 
 def _has_executors(spark: "SparkSession") -> bool:

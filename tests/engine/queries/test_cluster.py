@@ -79,3 +79,8 @@ def test_a_double_is_written_by_a_call_of_java_which_no_aggregate_holds() -> Non
     assert len(calls) == 1
     assert not any(call.find_ancestor(exp.AggFunc) for call in calls)
     assert calls[0].find_ancestor(exp.Select) is not tree
+
+
+def test_what_is_infinite_is_asked_for() -> None:
+    table = ibis.table({"row": "int64", "x": "float64"}, name="t")
+    assert "ABS(`t0`.`x`) = CAST('Infinity' AS DOUBLE)" in spark_sql(table.mutate(y=table.x.isinf()))
