@@ -1,6 +1,5 @@
 """A look at what rules would give: the first rows of the input beside the whole reference, nothing kept."""
 
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from src.models import File
 from src.services.operations import reading_of
 from src.services.reading import Readers
 from src.services.reports import Order, values_of
+from src.services.scratch import trial_folder
 from src.services.trials import head_of
 
 MOST_REFERENCE = 64 * 1024 * 1024  # bytes; a longer one is not read while someone waits
@@ -55,10 +55,8 @@ def try_report(
     if order.reference is not None and order.reference.size > MOST_REFERENCE:
         message = f"A preview reads references of up to {MOST_REFERENCE >> 20} MiB. Make the report."
         raise ReferenceTooLong(message, errors=[FieldError("/reference_file_id", "too_long", message)])
-    work_dir = settings.var_dir / "scratch"
-    work_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trial-", dir=work_dir)))
+        folder = stack.enter_context(trial_folder(settings))
         head, is_whole = head_of(order.input, folder / "input.csv", storage, readers)
         stack.enter_context(readers.turn())
         trying = _Trying(folder, readers)

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from src.integrations.storage import Storage
 from src.models import File
 from src.services.operations import INPUT, Wish, name_of, plan, reading_of
 from src.services.reading import Readers
+from src.services.scratch import trial_folder
 
 ROWS = 1_000
 
@@ -39,10 +39,8 @@ def try_out(
     """Run the steps over the first rows of each file."""
     readings = {id_: reading_of(other)[0] for id_, other in others.items()}
     rows = plan(wish, reading_of(file)[0], readings)
-    work_dir = settings.var_dir / "scratch"
-    work_dir.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="trial-", dir=work_dir)))
+        folder = stack.enter_context(trial_folder(settings))
         heads = {INPUT: file} | {name_of(place): other for place, other in enumerate(others.values())}
         sources, are_whole = {}, []
         for name, one in heads.items():

@@ -16,7 +16,7 @@ from src.integrations.storage_faults import MissingContent
 from src.integrations.storage_upload import Upload
 from src.models import File
 from src.services.housekeeping import ORPHAN_AGE, Fault, check_storage
-from src.services.scratch import scratch_folder
+from src.services.scratch import scratch_folder, trial_folder
 from src.wiring import EXTENSION, adapters, services
 from tests.committing import Workshop
 from tests.factories.files import TABLE
@@ -223,6 +223,18 @@ class TestScratch:
         with services() as s:
             assert s.housekeeping.sweep_scratch() == 3
         assert [folder.name for folder in left.iterdir()] == names[:1]
+
+    def test_a_look_that_somebody_waits_for_is_left_alone_and_an_old_one_goes(
+        self, workshop: Workshop, own_store: Path
+    ) -> None:
+        old = own_store / "scratch" / "trial-old"
+        with trial_folder(adapters().settings) as young:
+            old.mkdir()
+            os.utime(old, (0, 0))
+            with services() as s:
+                assert s.housekeeping.sweep_scratch() == 1
+            assert young.exists()
+        assert list(old.parent.iterdir()) == []
 
     def test_without_scratch_there_is_nothing_to_sweep(self, workshop: Workshop) -> None:
         with services() as s:
