@@ -174,7 +174,7 @@ class Services:
 
     @cached_property
     def imports(self) -> ImportService:
-        return ImportService(self.session, self.jobs)
+        return ImportService(self.session, self.jobs, self.rejects)
 
     @cached_property
     def corrections(self) -> CorrectionService:

@@ -20,6 +20,7 @@ from src.repositories.imports import ImportRepository
 from src.services.audit import AuditTrail
 from src.services.jobs import JobService
 from src.services.looks import Look, described
+from src.services.rejects import RejectsService
 from src.services.views import ViewService
 
 KIND = "import"
@@ -73,11 +74,12 @@ def dataset_of(name: str) -> Dataset:
 
 
 class ImportService:
-    def __init__(self, session: Session, jobs: JobService) -> None:
+    def __init__(self, session: Session, jobs: JobService, rejects: RejectsService) -> None:
         self.session = session
         self.imports = ImportRepository(session)
         self.audit = AuditTrail(session)
         self.jobs = jobs
+        self.rejects = rejects
         self.views = ViewService(session, jobs)
 
     def draft(self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor) -> Import:
@@ -208,8 +210,9 @@ class ImportService:
         self.wait_for(job, imported, by)
 
     def wait_for(self, job: Job, imported: Import, by: Actor) -> None:
-        """This job will load it; nothing is counted yet."""
-        imported.job_id, imported.rejects_file_id = job.id, None
+        """This job will load it; nothing is counted yet, and what a job before it refused is gone."""
+        self.rejects.keep(imported, None)
+        imported.job_id = job.id
         for count in COUNTS:
             setattr(imported, count, 0)
         self.session.flush()

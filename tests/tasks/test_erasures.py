@@ -56,6 +56,19 @@ def test_the_rows_about_it_are_emptied_in_every_import(imports: Imports) -> None
         adapters().storage.size(former)
 
 
+def test_no_refused_rows_are_left_where_no_import_names_them(imports: Imports) -> None:
+    validated = imports.load("clients", CLIENTS, is_dry_run=True)
+    with services() as s:
+        former = s.file_rows.get(validated.rejects_file_id)
+        run, _ = s.imports.run(validated, imports.owner, is_dry_run=False)
+    assert run.rejects_file_id is None
+    with services() as s:
+        assert s.file_rows.find(former.id) is None
+    with pytest.raises(Exception, match="no longer in the store"):
+        adapters().storage.size(former.storage_key)
+    assert imports.rejects(imports.run(run))
+
+
 def test_what_is_left_can_still_be_corrected(imports: Imports) -> None:
     people = imports.load("clients", CLIENTS)
     run_job(erase(imports, "7"), HANDLERS)
