@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, Select, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 
@@ -30,15 +30,14 @@ FORGET_FORMER_VALUES = text("""
     WHERE i.id = c.import_id AND i.dataset = 'clients' AND c.row_id = :id AND before ?| :personal
 """)
 # The first rows of a file, as its import shows them; a row is the client's if it holds the id or the address.
-FORGET_SAMPLES = text("""
-    UPDATE import SET report = jsonb_set(report, '{sample}', (
+OF_CLIENT = """(row @> to_jsonb(CAST(:external_id AS text))
+    OR coalesce(lower(row::text)::jsonb @> to_jsonb(CAST(:email AS text)), false))"""
+FORGET_SAMPLES = text(f"""
+    UPDATE import SET report = jsonb_set(report, '{{sample}}', (
         SELECT coalesce(jsonb_agg(row ORDER BY place), '[]')
         FROM jsonb_array_elements(report -> 'sample') WITH ORDINALITY AS shown (row, place)
-        WHERE NOT (row @> to_jsonb(CAST(:external_id AS text))
-            OR lower(row::text)::jsonb @> to_jsonb(CAST(:email AS text)))))
-    WHERE EXISTS (SELECT FROM jsonb_array_elements(report -> 'sample') AS row
-        WHERE row @> to_jsonb(CAST(:external_id AS text))
-            OR lower(row::text)::jsonb @> to_jsonb(CAST(:email AS text)))
+        WHERE NOT {OF_CLIENT}))
+    WHERE EXISTS (SELECT FROM jsonb_array_elements(report -> 'sample') AS row WHERE {OF_CLIENT})
     RETURNING id
 """)
 
@@ -140,11 +139,13 @@ class ClientRepository(Repository[Client]):
 
     def files_about(self, client: Client, more: Sequence[UUID]) -> list[HeldFile]:
         """The files of imports that brought or changed rows of this client, or have shown some."""
+        visits = select(Atendimento.id).where(Atendimento.client_id == client.id)
         rows = (
             select(Client.import_id).where(Client.id == client.id),
-            select(ImportChange.import_id).where(ImportChange.row_id == client.id),
+            _changers("clients", ImportChange.row_id == client.id),
             select(Transaction.import_id).where(Transaction.client_id == client.id),
             select(Atendimento.import_id).where(Atendimento.client_id == client.id),
+            _changers("atendimentos", ImportChange.row_id.in_(visits)),
             select(Event.import_id).where(Event.client_id == client.id),
         )
         known = select(rows[0].union(*rows[1:]).subquery().c.import_id)
@@ -193,3 +194,9 @@ class ClientRepository(Repository[Client]):
     def _is_taken(self, number: int) -> bool:
         taken = select(Client.id).where(Client.external_id == str(number))
         return self.session.scalar(taken) is not None
+
+
+def _changers(dataset: str, condition: ColumnElement[bool]) -> Select[Any]:
+    """The imports that changed such rows of a dataset; the ids of another one mean other rows."""
+    changed = select(ImportChange.import_id).join(Import, Import.id == ImportChange.import_id)
+    return changed.where(Import.dataset == dataset, condition)

@@ -379,6 +379,25 @@ class TestErase:
         with services() as s:
             assert s.session.get(File, files[0]) is not None, "they are named, not deleted"
 
+    def test_without_an_address_the_rows_of_others_are_still_shown(self, admin: Caller) -> None:
+        a_client("7")
+        imported = an_import(admin, a_file(admin)["id"], report={"sample": [["7", "Ana"], ["70", "Rui"]]})
+        assert admin.delete(f"{CLIENTS}/7?erase=true").json["samples"] == 1
+        with services() as s:
+            assert s.import_rows.get(imported.id).report["sample"] == [["70", "Rui"]]
+
+    def test_files_that_changed_its_visits_are_named_and_not_those_that_changed_others_of_its_number(
+        self, admin: Caller
+    ) -> None:
+        files = [a_file(admin, name=f"{n}.csv")["id"] for n in range(2)]
+        changed, foreign = (an_import(admin, file, dataset="atendimentos") for file in files)
+        client, visit = a_client("7", id=10**9), an_atendimento(id_cliente="7")
+        with services() as s:
+            for imported, row_id in ((changed, visit.id), (foreign, client.id)):
+                s.session.add(ImportChange(import_id=imported.id, row_id=row_id, version=2, before={}))
+        named = admin.delete(f"{CLIENTS}/7?erase=true").json["files"]
+        assert [file["id"] for file in named] == files[:1]
+
     def test_the_trail_tells_that_and_by_whom_but_nothing_personal(self, admin: Caller) -> None:
         admin.post(CLIENTS, json=PERSON)
         admin.delete(f"{CLIENTS}/7?erase=true")
