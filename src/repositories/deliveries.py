@@ -5,7 +5,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, func, select, text, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlalchemy.orm import Session, aliased
 
 from src.domain.deliveries import MOST_ITEMS, DeliveryState
@@ -156,8 +156,8 @@ class WebhookSecretRepository:
     def __init__(self, session: Session) -> None:
         self.session = session
 
-    def find(self, owner_id: UUID, *, is_locked: bool = False) -> WebhookSecret | None:
-        return self.session.get(WebhookSecret, owner_id, with_for_update=is_locked)
+    def find(self, owner_id: UUID) -> WebhookSecret | None:
+        return self.session.get(WebhookSecret, owner_id)
 
     def good(self, owner_id: UUID) -> tuple[str, ...]:
         """What webhooks are signed with: the secret, and the former one while it is good."""
@@ -170,14 +170,16 @@ class WebhookSecretRepository:
         return (secret, old) if old and is_good else (secret,)
 
     def keep(self, owner_id: UUID, secret: str, *, grace: timedelta) -> WebhookSecret:
-        """A new secret; the one before it stays good for a while."""
-        row = self.find(owner_id, is_locked=True)
-        if row is None:
-            row = WebhookSecret(owner_id=owner_id, secret=secret)
-            self.session.add(row)
-        else:
-            row.former, row.former_until = row.secret, func.clock_timestamp() + grace
-            row.secret, row.created_at = secret, func.clock_timestamp()
-        self.session.flush()
-        self.session.refresh(row)
-        return row
+        """A new secret; the one before it stays good for a while. Of twins, one comes after the other."""
+        now = func.clock_timestamp()
+        former = {"former": WebhookSecret.secret, "former_until": now + grace}
+        statement = (
+            insert(WebhookSecret)
+            .values(owner_id=owner_id, secret=secret)
+            .on_conflict_do_update(
+                index_elements=[WebhookSecret.owner_id],
+                set_={**former, "secret": secret, "created_at": now},
+            )
+            .returning(WebhookSecret)
+        )
+        return self.session.scalars(statement, execution_options={"populate_existing": True}).one()

@@ -1,6 +1,7 @@
 """The outbox: written with its cause, released once, grouped, tried again, given up, sent again."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -331,6 +332,22 @@ def test_a_renewed_secret_signs_beside_the_former_one_for_a_day(workshop: Worksh
         s.session.execute(text("UPDATE webhook_secret SET former_until = clock_timestamp()"))
     with services() as s:
         assert s.webhook_secret_rows.good(owner.account_id) == (second,)
+
+
+def test_of_two_first_secrets_at_once_both_are_good(workshop: Workshop) -> None:
+    owner = workshop.files.owner()
+    with services() as s:
+        first = s.deliveries.renew_secret(owner).secret
+        twin = workshop.in_thread(partial(renewed, owner))
+        workshop.await_lock_waiters(1)
+    second = twin.result(10)
+    with services() as s:
+        assert s.webhook_secret_rows.good(owner.account_id) == (second, first)
+
+
+def renewed(owner: Actor) -> str:
+    with services() as s:
+        return s.deliveries.renew_secret(owner).secret
 
 
 def test_old_deliveries_go_with_the_old_jobs(workshop: Workshop, owner: Actor) -> None:
