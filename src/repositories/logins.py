@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Select, bindparam, func, select, text, update
+from sqlalchemy import Select, bindparam, delete, func, select, text, update
 
 from src.database import driver_connection
 from src.domain.errors import NotFound
@@ -186,6 +186,5 @@ class LoginThrottleRepository(Repository[LoginThrottle]):
         self.session.execute(COUNT_FAILURE, values)
 
     def forget(self, login_name: str, network: str) -> None:
-        row = self.session.get(LoginThrottle, (login_name, network))
-        if row is not None:
-            self.session.delete(row)
+        mine = (LoginThrottle.login_name == login_name) & (LoginThrottle.network == network)
+        self.session.execute(delete(LoginThrottle).where(mine))

@@ -79,12 +79,13 @@ class LoginService:
         return Attempt(name, network, account.id, account.password_hash)
 
     def end(self, attempt: Attempt, password: str, *, is_right: bool) -> Grant | None:
-        """The login, and the tries forgotten; None when the name or the password was wrong."""
-        if not is_right or attempt.account_id is None:
+        """The login, and the tries forgotten; None when the name or the password was wrong, or is by now."""
+        account = self._unchanged(attempt) if is_right else None
+        if account is None:
             self.audit.note(None, "login.failed", "account", attempt.account_id or attempt.login_name)
             return None
         self.throttle.forget(attempt.login_name, attempt.network)
-        return self.open(self.accounts.get(attempt.account_id), password)
+        return self.open(account, password)
 
     def open(self, account: Account, password: str | None = None) -> Grant:
         """Begin a family of tokens; a password hashed with older settings is hashed anew."""
@@ -114,6 +115,14 @@ class LoginService:
         if actor.family is not None:
             self.families.revoke(actor.family, "logged out")
         self.audit.note(actor, "login.ended", "account", actor.account_id)
+
+    def _unchanged(self, attempt: Attempt) -> Account | None:
+        """The account, unless it was disabled, or got another password, while this one was compared."""
+        if attempt.account_id is None:
+            return None
+        account = self.accounts.get(attempt.account_id)
+        is_same = account.password_hash == attempt.password_hash and not account.is_disabled
+        return account if is_same else None
 
     def confirm(self, account: Account, password: str) -> bool:
         """Whether this is the account's password."""

@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 
 from src.models import Account, TokenFamily
 from src.services.passwords import NOBODYS_HASH, PasswordHasher
-from src.wiring import Services
+from src.wiring import Services, services
 from tests.api.conftest import Change
 from tests.factories.accounts import PASSWORD, Accounts, Caller
 
@@ -403,6 +403,13 @@ class TestPassword:
         for password, status in ((PASSWORD, 401), (NEW, 200)):
             answer = client.post(f"{AUTH}/login", json={"email": operator.email, "password": password})
             assert answer.status_code == status
+
+    def test_one_that_is_changed_while_it_is_compared_lets_nobody_in(self, operator: Caller) -> None:
+        with services() as s:
+            attempt = s.logins.begin(operator.email, "192.0.2.0/24")
+            s.accounts.reset_password(s.account_rows.get(operator.id))
+        with services() as s:
+            assert s.logins.end(attempt, PASSWORD, is_right=True) is None
 
     @pytest.mark.parametrize("current", ["not the password", "x" * 300])
     def test_without_the_present_one_it_is_401_and_nothing_changes(
