@@ -63,7 +63,7 @@ def actor() -> Actor:
 
 def owner_filter() -> UUID | None:
     """The account whose things are seen: one's own, or, for admins, everybody's (None)."""
-    return None if actor().is_admin else actor().account_id
+    return actor().sees
 
 
 def _credential(req: Request) -> str | None:

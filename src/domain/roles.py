@@ -78,8 +78,10 @@ class Actor:
     def is_admin(self) -> bool:
         return self.role is Role.ADMIN
 
-    def may_see(self, owner_id: UUID | None) -> bool:
-        return self.is_admin or owner_id == self.account_id
+    @property
+    def sees(self) -> UUID | None:
+        """The account whose private things it sees: its own, or, for admins, everybody's (None)."""
+        return None if self.is_admin else self.account_id
 
 
 @dataclass(frozen=True, slots=True)

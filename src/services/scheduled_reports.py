@@ -31,10 +31,9 @@ class ScheduledReports:
     def as_work(self) -> Work:
         return Work(self.check, self.start, self.throw_away)
 
-    def check(self, terms: dict[str, Any], by: Actor) -> None:
+    def check(self, terms: dict[str, Any], owner: Actor) -> None:
         """Raise unless rules and reference are there for this account, and the parameters fit."""
-        owner_id = None if by.is_admin else by.account_id
-        rules, _ = self._named(terms, owner_id)
+        rules, _ = self._named(terms, owner)
         document = terms.get("rules")
         if rules is not None:
             document = self.versions.get_version(rules.id, rules.version).document
@@ -42,7 +41,7 @@ class ScheduledReports:
 
     def start(self, terms: dict[str, Any], file: File, owner: Actor) -> Started:
         """A report by the rules as they are now."""
-        rules, reference = self._named(terms, owner.account_id)
+        rules, reference = self._named(terms, owner)
         order = Order(
             input=file,
             reference=reference,
@@ -70,8 +69,8 @@ class ScheduledReports:
         self.session.delete(report)
         self.session.flush()
 
-    def _named(self, terms: dict[str, Any], owner_id: UUID | None) -> tuple[RuleSet | None, File | None]:
+    def _named(self, terms: dict[str, Any], owner: Actor) -> tuple[RuleSet | None, File | None]:
         rules_id, reference_id = terms.get("rules_id"), terms.get("reference_file_id")
-        rules = self.rules.get_own(UUID(rules_id), owner_id) if rules_id else None
-        reference = self.file_rows.get_own(UUID(reference_id), owner_id) if reference_id else None
+        rules = self.rules.get_own(UUID(rules_id), owner.sees) if rules_id else None
+        reference = self.file_rows.get_own(UUID(reference_id), owner.sees) if reference_id else None
         return rules, reference

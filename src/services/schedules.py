@@ -50,7 +50,7 @@ class Started:
 class Work:
     """A kind of work that schedules can start.
 
-    `check` raises unless its terms make sense for this account; `start` puts it in line; `throw_away` removes
+    `check` raises unless its terms make sense for the owner; `start` puts it in line; `throw_away` removes
     what a run has made, where that is more than a profile.
     """
 
@@ -73,7 +73,7 @@ class ScheduleService:
     def create(self, by: Actor, **members: Any) -> Schedule:
         """A schedule that makes sense: it is due some time, and what it needs is there."""
         schedule = Schedule(owner_id=by.account_id, **members)
-        self._check(schedule, by)
+        self._check(schedule)
         schedule.next_due = check_cron(schedule.cron, zone_of(schedule.timezone), self.schedules.now())[0]
         self.schedules.add(schedule)
         self.audit.note(by, "schedule.created", "schedule", schedule.id, cron=schedule.cron)
@@ -83,7 +83,7 @@ class ScheduleService:
         """Change what is given; due times that have passed under the former cron are past."""
         for name, value in members.items():
             setattr(schedule, name, value)
-        self._check(schedule, by)
+        self._check(schedule)
         if {"cron", "timezone"} & members.keys():
             due = check_cron(schedule.cron, zone_of(schedule.timezone), self.schedules.now())[0]
             schedule.next_due = None if schedule.is_paused else due
@@ -191,8 +191,8 @@ class ScheduleService:
             self._alarm(schedule, [run])
 
     def _start(self, schedule: Schedule, run: ScheduleRun) -> None:
-        work = self.works[schedule.kind]
-        started = work.start(schedule.work, self._input(schedule), self._owner(schedule))
+        work, owner = self.works[schedule.kind], self._owner(schedule)
+        started = work.start(schedule.work, self._input(schedule, owner), owner)
         run.state, run.job_id, run.result = RunState.STARTED, started.job_id, started.result
         run.has_product = started.has_product
         run.started_at = func.clock_timestamp()
@@ -207,7 +207,7 @@ class ScheduleService:
             raise OwnerMayNot("The account is disabled, or may only read.")
         return owner
 
-    def _input(self, schedule: Schedule) -> File:
+    def _input(self, schedule: Schedule, owner: Actor) -> File:
         """The file it names, or the newest upload of such a name."""
         if schedule.input_pattern is not None:
             file = self.schedules.latest_file(schedule.owner_id, like_of(schedule.input_pattern))
@@ -216,7 +216,7 @@ class ScheduleService:
             return file
         if schedule.input_file_id is None:
             raise NoInput("Its file was deleted. Change the schedule, or delete it.")
-        return self.files.get_own(schedule.input_file_id, schedule.owner_id)
+        return self.files.get_own(schedule.input_file_id, owner.sees)
 
     def _keep_the_last(self, schedule: Schedule) -> None:
         """Throw away what older runs have made; the runs themselves stay in the history.
@@ -245,13 +245,15 @@ class ScheduleService:
         for target in wish.targets:
             self.deliveries.queue(target, "schedule.missed", payload, owner_id=schedule.owner_id)
 
-    def _check(self, schedule: Schedule, by: Actor) -> None:
-        self.works[schedule.kind].check(schedule.work, by)
+    def _check(self, schedule: Schedule) -> None:
+        """As its owner, for whom it will run, whoever changes it."""
+        owner = actor_of(self.accounts.get(schedule.owner_id))
+        self.works[schedule.kind].check(schedule.work, owner)
         schedule.rules_id = UUID(schedule.work["rules_id"]) if schedule.work.get("rules_id") else None
         if schedule.input_pattern is not None:
             like_of(schedule.input_pattern)
         elif schedule.input_file_id is not None:
-            self.files.get_own(schedule.input_file_id, None if by.is_admin else by.account_id)
+            self.files.get_own(schedule.input_file_id, owner.sees)
         if schedule.notify:
             self.deliveries.check(wish_of(schedule.notify).targets, schedule.owner_id)
 
@@ -268,7 +270,7 @@ def profiling(profiles: ProfileService) -> Work:
         job = profiles.start(file)
         return Started(job.id, {"file_id": str(file.id), "profile": f"/api/v1/files/{file.id}/profile"})
 
-    return Work(check=lambda _terms, _by: None, start=start)
+    return Work(check=lambda _terms, _owner: None, start=start)
 
 
 def wish_of(notify: dict[str, Any]) -> Wish:

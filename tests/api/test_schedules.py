@@ -68,6 +68,14 @@ def test_a_file_has_to_be_ones_own(operator: Caller, admin: Caller) -> None:
     assert operator.post(SCHEDULES, json=body).status_code == 404
 
 
+def test_it_runs_for_its_owner_who_sees_as_much_as_elsewhere(operator: Caller, admin: Caller) -> None:
+    theirs, ours = ({"file_id": named(caller, "a.csv")} for caller in (operator, admin))
+    of_admin = f"{SCHEDULES}/{a_schedule(admin, input=theirs)['id']}"
+    assert admin.post(f"{of_admin}/run").status_code == 202
+    of_operator = f"{SCHEDULES}/{a_schedule(operator, input=theirs)['id']}"
+    assert admin.patch(of_operator, json={"input": ours}).status_code == 404
+
+
 def test_a_repeated_request_makes_one(operator: Caller) -> None:
     body = {"cron": "30 8 * * *", "profile": {}, "input": {"latest": "sales-*.csv"}}
     key = {"Idempotency-Key": "k"}

@@ -44,7 +44,5 @@ def test_what_has_no_scope_is_not_for_keys() -> None:
 
 def test_one_sees_ones_own_and_an_admin_sees_all() -> None:
     someone, admin = person(Role.OPERATOR), person(Role.ADMIN)
-    assert someone.may_see(someone.account_id)
-    assert not someone.may_see(admin.account_id)
-    assert not someone.may_see(None)
-    assert admin.may_see(someone.account_id)
+    assert someone.sees == someone.account_id
+    assert admin.sees is None
