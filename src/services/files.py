@@ -36,6 +36,7 @@ class FileCorrupt(Invalid):
 
 
 NO_LIMIT = 2**62
+BLOCK = 1024 * 1024
 PARQUET = "application/vnd.apache.parquet"
 
 
@@ -119,6 +120,16 @@ class FileService:
 
 def _in_days(days: int) -> Any:
     return func.clock_timestamp() + timedelta(days=days)
+
+
+def store(storage: Storage, path: Path, key: str) -> Upload:
+    """Bring a file of this machine into the store; until a row names it, a crash leaves it to the sweep."""
+    with storage.create(key) as upload:
+        with path.open("rb") as content:
+            while block := content.read(BLOCK):
+                upload.write(block)
+        upload.finish()
+    return upload
 
 
 def inspect(storage: Storage, readers: Readers, upload: Upload, name: str) -> Detected:

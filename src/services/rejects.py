@@ -10,9 +10,7 @@ from src.domain.ids import uuid7
 from src.integrations.storage import Storage
 from src.models import Import
 from src.repositories.files import FileRepository
-from src.services.files import FileService
-
-PIECE = 1024 * 1024
+from src.services.files import FileService, store
 
 
 class RejectsService:
@@ -35,11 +33,7 @@ class RejectsService:
             self.files.replace(former)
 
     def _stored(self, imported: Import, path: Path) -> UUID:
-        with self.storage.create(storage_key(uuid7())) as upload:
-            with path.open("rb") as content:
-                while block := content.read(PIECE):
-                    upload.write(block)
-            upload.finish()
+        upload = store(self.storage, path, storage_key(uuid7()))
         name = f"{Path(imported.file_name).stem}-rejects.parquet"
         kept = self.files.keep_produced(upload, owner_id=imported.owner_id, name=name, is_for_good=True)
         return kept.id

@@ -1,7 +1,6 @@
 """The job that tests a rule on history: some clients at a time, every hit into a file as it is found."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +8,10 @@ from src.domain.alerts.backtests import Findings
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
 from src.engine.export import csv_lines
-from src.models import File
+from src.engine.reading.detect import detect
 from src.services.backtests import CLIENTS_AT_ONCE, Backtest
-from src.services.files import inspect
+from src.services.files import store
+from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
 from src.wiring import Services
@@ -20,21 +20,25 @@ COLUMNS = ["change", "client_id", "t", "type", "amount"]
 
 
 def backtest_rule(run: JobRun) -> Outcome:
-    """Compare what the rule of the job's arguments finds with what its live version does."""
+    """Compare what the rule of the job's arguments finds with what its live version does.
+
+    The hits are stored before the transaction that names them: a slow store must not keep that waiting.
+    """
     with run.services() as s:
         test = s.backtests.wanted_by(run.job)
         s.housekeeping.sweep_scratch()
-    with ExitStack() as stack:
-        folder = stack.enter_context(scratch_folder(run.adapters.settings, run.job))
-        path = folder / "hits.csv"
-        findings = _test(run, test, path)
+    name = f"alert-rule-{test.rule.code}-backtest.csv"
+    with scratch_folder(run.adapters.settings, run.job) as folder:
+        findings = _test(run, test, folder / name)
+        detected = detect(folder / name, name, read_limits(run.adapters.settings))
+        upload = store(run.adapters.storage, folder / name, storage_key(uuid7(), run.job.fence))
 
-        def save(s: Services) -> Outcome:
-            file = _keep(s, run, test, path)
-            made = {"output_file_id": str(file.id), "file": f"/api/v1/files/{file.id}/content"}
-            return Outcome(_told(test) | findings.to_json() | made)
+    def save(s: Services) -> Outcome:
+        file = s.files.keep_produced(upload, owner_id=test.owner_id, name=name, detected=detected)
+        made = {"output_file_id": str(file.id), "file": f"/api/v1/files/{file.id}/content"}
+        return Outcome(_told(test) | findings.to_json() | made)
 
-        return Outcome(save=save, held=stack.pop_all())
+    return Outcome(save=save)
 
 
 def _test(run: JobRun, test: Backtest, path: Path) -> Findings:
@@ -61,17 +65,6 @@ def _rows(run: JobRun, test: Backtest, findings: Findings) -> Iterator[list[Any]
         low, done = span.high, done + CLIENTS_AT_ONCE
         run.progress(min(done, total), total, "clients")
         run.check()
-
-
-def _keep(s: Services, run: JobRun, test: Backtest, path: Path) -> File:
-    """The hits as a file of who wanted them; a crash leaves the bytes to the sweep."""
-    name = f"alert-rule-{test.rule.code}-backtest.csv"
-    with run.adapters.storage.create(storage_key(uuid7())) as upload:
-        with path.open("rb") as content:
-            while block := content.read(1024 * 1024):
-                upload.write(block)
-        detected = inspect(run.adapters.storage, run.adapters.readers, upload, name)
-    return s.files.keep_produced(upload, owner_id=test.owner_id, name=name, detected=detected)
 
 
 def _told(test: Backtest) -> dict[str, Any]:
