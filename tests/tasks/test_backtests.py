@@ -2,26 +2,34 @@
 
 import csv
 import io
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import text
 
 from src.domain.jobs import JobState
 from src.domain.roles import Actor
+from src.integrations.storage import Storage
 from src.models import AlertRule, Job
 from src.services import backtests
 from src.services.backtests import Wanted
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
-from src.wiring import adapters, services
+from src.wiring import EXTENSION, adapters, services
+from tests.committing import Workshop
 from tests.domain.alerts.making import SHIPPED
 from tests.domain.alerts.model import Past
 from tests.factories.alert_rules import an_alert_rule
 from tests.factories.clients import a_client
 from tests.factories.files import Files
 from tests.factories.histories import hits_of, random_histories, store
+
+WAITING = """SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+    AND state = 'idle in transaction' AND application_name <> 'indicators-heartbeat'"""
 
 
 @pytest.fixture
@@ -115,6 +123,34 @@ def test_it_goes_client_by_client_in_slices_and_shows_how_far_it_is(
 def test_without_any_event_nothing_is_found(app: Flask, by: Actor) -> None:
     job = backtested(an_alert_rule(by), by)
     assert (job.result["events"], job.result["hits"], job.result["sample"], filed(job)) == (0, 0, [], [])
+
+
+class Watched:
+    """A store that looks around whenever something is about to be stored."""
+
+    def __init__(self, storage: Storage, look: Callable[[], None]) -> None:
+        self.storage = storage
+        self.look = look
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.storage, name)
+
+    def create(self, key: str) -> Any:
+        self.look()
+        return self.storage.create(key)
+
+
+def test_no_transaction_waits_while_the_hits_are_stored(workshop: Workshop) -> None:
+    by, others, waiting = workshop.files.owner(), workshop.another_database(), []
+
+    def look() -> None:
+        with others.unit_of_work() as session:
+            waiting.append(session.scalars(text(WAITING)).one())
+
+    storage: Any = Watched(workshop.adapters.storage, look)
+    workshop.app.extensions[EXTENSION] = replace(workshop.adapters, storage=storage)
+    backtested(an_alert_rule(by), by)
+    assert waiting == [0]
 
 
 def test_it_writes_no_alert_and_the_file_is_of_who_wanted_it(
