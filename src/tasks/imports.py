@@ -71,8 +71,7 @@ def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: 
     row = s.imports.to_finish(imported.id, run.job.id)
     if loading.error is None and not is_appended and s.loading.land(imported, loading, source):
         rejects = collected(plan, loading, source)
-    if rejects:
-        s.rejects.keep(row, rejects)
+    s.rejects.keep(row, rejects)  # none, too: an attempt before this one may have left some
     row.report = {**row.report, "readings": settled_readings(plan), **loading.report}
     return _noted(s, row, loading)
 

@@ -15,6 +15,7 @@ from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import services
 from tests.committing import Workshop
+from tests.factories.clients import a_client
 from tests.factories.imports import Imports, codes, counts, job_of, table
 
 VISITS = """id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento
@@ -391,6 +392,19 @@ class TestSameFile:
             s.jobs.retry(s.job_rows.get(old), imports.owner)
         assert run_job(old, HANDLERS) is JobState.FAILED
         assert len(visits()) == 1
+
+
+def test_what_an_attempt_has_refused_is_gone_when_the_next_one_refuses_nothing(imports: Imports) -> None:
+    header = "transaction_id,client_id,transaction_type,transaction_date,currency,amount\n"
+    failed = imports.load(
+        "transactions", f"{header}1,c-new,buy,2024-01-31,EUR,1.00\n", on_error="reject_file"
+    )
+    assert codes(imports.rejects(failed)) == [(2, "client_id", "unknown_client")]
+    a_client("c-new")
+    with services() as s:
+        s.jobs.retry(s.job_rows.get(failed.job_id), imports.owner)
+    loaded = imports.run(failed)
+    assert (counts(loaded), loaded.rejects_file_id) == ({"rows_read": 1, "inserted": 1}, None)
 
 
 def test_two_imports_at_once_share_the_names_they_need(imports: Imports, workshop: Workshop) -> None:
