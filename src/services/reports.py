@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -13,7 +13,7 @@ from src.domain.errors import Conflict, FieldError, Gone, Invalid
 from src.domain.formulas import Value
 from src.domain.ids import uuid7
 from src.domain.jobs import JobState
-from src.domain.rules import FORMATS, Rules
+from src.domain.rules import Rules
 from src.domain.rules_reading import read_rules
 from src.models import File, Report, RuleSet
 from src.repositories.files import FileRepository
@@ -24,6 +24,7 @@ from src.services.jobs import JobService
 KIND = "report"
 STREAMED = ("csv", "jsonl", "json")  # written while they are sent, row by row
 MOST_CONVERTED = 50_000  # rows of a report that a request makes a workbook or a page of
+BOOLEANS = {"true": True, "false": False}
 
 
 class BadParameters(Invalid):
@@ -160,12 +161,6 @@ class ReportService:
         return found
 
 
-def check_format(form: str | None) -> None:
-    if form is not None and form not in FORMATS:
-        message = f"«{form}» is none of {', '.join(FORMATS)}."
-        raise Invalid(message, errors=[FieldError("/format", "choice", message)])
-
-
 def values_of(rules: Rules, given: Mapping[str, Any]) -> dict[str, Value]:
     """The parameters' values: those given, else the defaults; raise what is unknown or can't be read."""
     errors = [
@@ -181,7 +176,7 @@ def values_of(rules: Rules, given: Mapping[str, Any]) -> dict[str, Value]:
             continue
         try:
             values[name] = _value(str(text), kind)
-        except (ValueError, InvalidOperation):
+        except (ValueError, KeyError, InvalidOperation):
             errors.append(FieldError(f"/parameters/{name}", kind, f"«{text}» is no {kind}."))
     if errors:
         raise BadParameters(errors[0].message, errors=errors)
@@ -193,15 +188,14 @@ def _value(text: str, kind: str) -> Value:
         return text
     if kind == "date":
         return date.fromisoformat(text)
-    if kind == "datetime":
-        return datetime.fromisoformat(text)
+    if kind == "datetime":  # of the wall clock, as formulas know no others
+        moment = datetime.fromisoformat(text)
+        return moment if moment.tzinfo is None else _no(text)
     if kind == "boolean":
-        return (
-            {"true": True, "false": False}[text.lower()] if text.lower() in ("true", "false") else _no(text)
-        )
+        return BOOLEANS[text.lower()]
     number = Decimal(text)
     return number if number.is_finite() else _no(text)
 
 
-def _no(text: str) -> Value:
+def _no(text: str) -> NoReturn:
     raise ValueError(text)
