@@ -58,6 +58,15 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int) else dict(value)
 
 
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, list | dict)
+
+
+def _written(value: Any) -> str:
+    """A value of a document as a cell would hold it."""
+    return str(value) if type(value) is int else text_of(value)
+
+
 class _Reader:
     """Collects what is wrong, so that one answer says all of it."""
 
@@ -151,21 +160,20 @@ class _Reader:
             return None
         on = given["on"] if isinstance(given["on"], list) else [given["on"]]
         keys, take = self.names(on, f"{pointer}/on"), self.names(given.get("take"), f"{pointer}/take")
-        missing, defaults = given.get("missing", "null"), {}
-        if missing is None:
-            missing = "null"
-        if isinstance(missing, dict) and set(missing) == {"default"} and isinstance(missing["default"], dict):
-            defaults = {
-                name: text_of(value) if not isinstance(value, int) or isinstance(value, bool) else str(value)
-                for name, value in missing["default"].items()
-            }
-            missing = "default"
-        if not isinstance(missing, str) or missing not in MISSING or (missing == "default") != bool(defaults):
-            self.wrong(
-                f"{pointer}/missing", "missing", "Expected null, drop, fail, or {default: {column: value}}."
-            )
-            return None
-        return Lookup(on=keys or (), take=take, missing=missing, defaults=defaults) if keys else None
+        missing, defaults = self.missing(given.get("missing"), f"{pointer}/missing")
+        return Lookup(on=keys, take=take, missing=missing, defaults=defaults) if keys else None
+
+    def missing(self, given: Any, pointer: str) -> tuple[str, dict[str, str]]:
+        """What is done where there is no such row: a word, and with `default` the values by column."""
+        if given is None:
+            return "null", {}
+        if isinstance(given, str) and given in MISSING and given != "default":
+            return given, {}
+        values = given["default"] if isinstance(given, dict) and set(given) == {"default"} else None
+        if isinstance(values, dict) and values and not any(map(_is_nested, values.values())):
+            return "default", {name: _written(value) for name, value in values.items()}
+        self.wrong(pointer, "missing", "Expected null, drop, fail, or {default: {column: value}}.")
+        return "null", {}
 
     def names(self, given: Any, pointer: str) -> tuple[str, ...] | None:
         if given is None:

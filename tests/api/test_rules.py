@@ -79,6 +79,11 @@ def test_the_list_has_ones_own(operator: Caller) -> None:
         ({"outputs": SHORT, "group_by": ["x"]}, "/outputs/0/formula", "expected an aggregate such as sum(y)"),
         ({"outputs": SHORT, "lookups": [{"take": ["a"]}]}, "/lookups/0", "with «on»"),
         ({"outputs": SHORT, "lookups": [{"on": "k", "missing": "skip"}]}, "/lookups/0/missing", "drop, fail"),
+        (
+            {"outputs": SHORT, "lookups": [{"on": "k", "missing": {"default": {"c": ["x"]}}}]},
+            "/lookups/0/missing",
+            "drop, fail",
+        ),
         ({"outputs": SHORT, "parameters": {"p": {}}}, "/parameters/p", "with «type»"),
         ([], "/", "a list of 1 to 500"),
     ],
