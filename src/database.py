@@ -162,11 +162,20 @@ class Database:
 
 @contextmanager
 def savepoint(session: Session, *, is_kept: bool = True) -> Iterator[None]:
-    """Writes that go with the unit of work, or, for a dry run, are given up at the end."""
-    with session.begin_nested() as point:
-        yield
-        if not is_kept:
-            point.rollback()
+    """Writes that go with the unit of work, or, for a dry run, are given up at the end.
+
+    Of what is given up, nothing follows the commit either.
+    """
+    following = list(session.info.get("after_commit", ()))
+    try:
+        with session.begin_nested() as point:
+            yield
+            if is_kept:
+                following = session.info.get("after_commit", following)
+            else:
+                point.rollback()
+    finally:
+        session.info["after_commit"] = following
 
 
 def after_commit(session: Session, action: Callable[[], object]) -> None:

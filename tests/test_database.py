@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 import pytest
 from sqlalchemy import text
@@ -19,6 +19,7 @@ from src.database import (
     Limits,
     after_commit,
     make_engine,
+    savepoint,
 )
 from src.domain.errors import Conflict
 from tests.committing import Workshop, own_settings, workshop
@@ -73,6 +74,19 @@ class TestUnitOfWork:
             after_commit(session, lambda: seen.append("never"))
             raise Conflict
         assert seen == []
+
+    def test_of_what_is_given_up_on_the_way_nothing_follows(self, workshop: Workshop) -> None:
+        seen: list[str] = []
+        with workshop.database.unit_of_work() as session:
+            after_commit(session, lambda: seen.append("before"))
+            with suppress(Conflict), savepoint(session):
+                after_commit(session, lambda: seen.append("of a failure"))
+                raise Conflict
+            with savepoint(session, is_kept=False):
+                after_commit(session, lambda: seen.append("of a dry run"))
+            with savepoint(session):
+                after_commit(session, lambda: seen.append("kept"))
+        assert seen == ["before", "kept"]
 
     def test_what_fails_after_the_commit_is_logged_and_holds_up_nothing(
         self, workshop: Workshop, caplog: pytest.LogCaptureFixture
