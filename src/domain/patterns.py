@@ -14,6 +14,13 @@ class BadRegex(Invalid):
 
 def check_pattern(pattern: str) -> None:
     """Raise unless the engine can match it."""
+    fault = fault_of(pattern)
+    if fault is not None:
+        raise BadRegex(f"{pattern[:100]!r} is no pattern: {fault}.")
+
+
+def fault_of(pattern: str) -> str | None:
+    """Why the engine cannot match it, in the first line of its own words; None if it can."""
     options = re2.Options()
     options.log_errors = False
     options.max_mem = MOST_MEMORY
@@ -22,6 +29,5 @@ def check_pattern(pattern: str) -> None:
     except re2.error as error:
         said = error.args[0] if error.args else ""
         text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-        raise BadRegex(
-            f"{pattern[:100]!r} is no pattern: {text.splitlines()[0] if text else 'bad'}."
-        ) from error
+        return text.splitlines()[0][:200] if text else "bad"
+    return None

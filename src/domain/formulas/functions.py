@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import re2
-
 from src.domain.formulas.arguments import Placed, alike, condition, converted, shown
 from src.domain.formulas.dates import read_pattern
 from src.domain.formulas.errors import BadFormula
@@ -23,6 +21,7 @@ from src.domain.formulas.types import (
     is_number,
     number,
 )
+from src.domain.patterns import fault_of
 
 Maker = Callable[[Sequence[Placed]], Node]
 MANY = 50
@@ -120,25 +119,11 @@ def _split(given: Sequence[Placed]) -> Node:
 
 def _matches(given: Sequence[Placed]) -> Node:
     pattern = given[1].constant_text("a pattern")
-    options = re2.Options()
-    options.log_errors = False
-    options.max_mem = 1 << 20
-    try:
-        re2.compile(pattern, options)
-    except re2.error as error:
-        position = given[1].position
-        raise BadFormula(
-            f"At character {position}: this pattern can't be used: {_first_line(error)}",
-            code="pattern",
-            position=position,
-        ) from error
+    fault, position = fault_of(pattern), given[1].position
+    if fault is not None:
+        words = f"At character {position}: this pattern can't be used: {fault}."
+        raise BadFormula(words, code="pattern", position=position)
     return condition("matches", given[0].as_text(), Constant(TEXT, pattern))
-
-
-def _first_line(error: Exception) -> str:
-    said = error.args[0] if error.args else ""
-    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
-    return text.split("\n")[0][:200] + "."
 
 
 def _to_number(given: Sequence[Placed]) -> Node:
