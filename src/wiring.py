@@ -104,35 +104,46 @@ def of_session(make: Callable[[Session], Made]) -> "cached_property[Made]":
 class Services:
     """Use cases, and beside them the repositories that a view may read from directly."""
 
-    alerts = of_session(AlertService)
+    account_rows = of_session(AccountRepository)
     alert_rows = of_session(AlertRepository)
-    alert_subscription_rows = of_session(AlertSubscriptionRepository)
-    alert_rules = of_session(AlertRuleService)
     alert_rule_rows = of_session(AlertRuleRepository)
     alert_rule_versions = of_session(AlertRuleVersionRepository)
+    alert_rules = of_session(AlertRuleService)
+    alert_subscription_rows = of_session(AlertSubscriptionRepository)
+    alerts = of_session(AlertService)
+    angel_rows = of_session(AngelRepository)
+    api_key_rows = of_session(ApiKeyRepository)
+    api_keys = of_session(ApiKeyService)
+    atendimento_rows = of_session(AtendimentoRepository)
+    atendimentos = of_session(AtendimentoService)
+    audit = of_session(AuditTrail)
+    audit_rows = of_session(AuditRepository)
     backtest_rows = of_session(BacktestRepository)
+    client_rows = of_session(ClientRepository)
+    delivery_rows = of_session(DeliveryRepository)
+    event_rows = of_session(EventRepository)
+    family_rows = of_session(TokenFamilyRepository)
+    file_rows = of_session(FileRepository)
     gaps = of_session(GapService)
+    idempotency = of_session(IdempotencyService)
+    import_rows = of_session(ImportRepository)
+    indicator_rows = of_session(IndicatorRepository)
+    job_leases = of_session(JobLeaseRepository)
+    job_rows = of_session(JobRepository)
+    operation_rows = of_session(OperationRepository)
+    polo_rows = of_session(PoloRepository)
+    process_rows = of_session(ProcessRepository)
+    recipe_rows = of_session(RecipeRepository)
+    recipes = of_session(RecipeService)
+    report_rows = of_session(ReportRepository)
     rules = of_session(RulesService)
     rules_rows = of_session(RuleSetRepository)
     rules_versions = of_session(RuleSetVersionRepository)
-    report_rows = of_session(ReportRepository)
-    account_rows = of_session(AccountRepository)
-    family_rows = of_session(TokenFamilyRepository)
-    api_key_rows = of_session(ApiKeyRepository)
-    file_rows = of_session(FileRepository)
-    job_rows = of_session(JobRepository)
-    job_leases = of_session(JobLeaseRepository)
-    audit_rows = of_session(AuditRepository)
-    process_rows = of_session(ProcessRepository)
-    api_keys = of_session(ApiKeyService)
-    delivery_rows = of_session(DeliveryRepository)
-    webhook_secret_rows = of_session(WebhookSecretRepository)
     schedule_rows = of_session(ScheduleRepository)
     schedule_run_rows = of_session(ScheduleRunRepository)
-    import_rows = of_session(ImportRepository)
-    operation_rows = of_session(OperationRepository)
-    recipes = of_session(RecipeService)
-    recipe_rows = of_session(RecipeRepository)
+    transaction_rows = of_session(TransactionRepository)
+    view_rows = of_session(ViewRefreshRepository)
+    webhook_secret_rows = of_session(WebhookSecretRepository)
 
     def __init__(self, session: Session, adapters: Adapters) -> None:
         self.session = session
@@ -201,20 +212,8 @@ class Services:
         return ClientService(self.session, self.jobs)
 
     @cached_property
-    def client_rows(self) -> ClientRepository:
-        return ClientRepository(self.session)
-
-    @cached_property
     def events(self) -> EventService:
         return EventService(self.session, self.adapters.intake.memory)
-
-    @cached_property
-    def event_rows(self) -> EventRepository:
-        return EventRepository(self.session)
-
-    @cached_property
-    def transaction_rows(self) -> TransactionRepository:
-        return TransactionRepository(self.session)
 
     @cached_property
     def views(self) -> ViewService:
@@ -225,32 +224,8 @@ class Services:
         return EtlService(self.session, self.jobs, self.imports)
 
     @cached_property
-    def view_rows(self) -> ViewRefreshRepository:
-        return ViewRefreshRepository(self.session)
-
-    @cached_property
-    def atendimentos(self) -> AtendimentoService:
-        return AtendimentoService(self.session)
-
-    @cached_property
-    def atendimento_rows(self) -> AtendimentoRepository:
-        return AtendimentoRepository(self.session)
-
-    @cached_property
     def indicators(self) -> IndicatorService:
         return IndicatorService(self.session, self.adapters.settings.business_time_zone)
-
-    @cached_property
-    def indicator_rows(self) -> IndicatorRepository:
-        return IndicatorRepository(self.session)
-
-    @cached_property
-    def angel_rows(self) -> AngelRepository:
-        return AngelRepository(self.session)
-
-    @cached_property
-    def polo_rows(self) -> PoloRepository:
-        return PoloRepository(self.session)
 
     @cached_property
     def alert_subscriptions(self) -> AlertSubscriptionService:
@@ -267,14 +242,6 @@ class Services:
     @cached_property
     def housekeeping(self) -> HousekeepingService:
         return HousekeepingService(self.session, self.adapters.storage, self.adapters.settings, self.files)
-
-    @cached_property
-    def idempotency(self) -> IdempotencyService:
-        return IdempotencyService(self.session)
-
-    @cached_property
-    def audit(self) -> AuditTrail:
-        return AuditTrail(self.session)
 
 
 def adapters() -> Adapters:
