@@ -22,9 +22,10 @@ class JobState(StrEnum):
 
     @property
     def is_over(self) -> bool:
-        return self not in (JobState.QUEUED, JobState.RUNNING)
+        return self not in UNFINISHED
 
 
+UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 RETRYABLE = (JobState.FAILED, JobState.DEAD, JobState.CANCELLED)
 
 

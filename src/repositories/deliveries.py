@@ -10,12 +10,10 @@ from sqlalchemy.orm import Session, aliased
 
 from src.domain.deliveries import MOST_ITEMS, DeliveryState
 from src.domain.errors import NotFound
-from src.domain.jobs import JobState
+from src.domain.jobs import UNFINISHED
 from src.domain.paging import Page, PageQuery
 from src.models import Account, Delivery, Job, WebhookSecret
 from src.repositories.base import Repository
-
-OVER = [state for state in JobState if state.is_over]
 
 
 class DeliveryNotFound(NotFound):
@@ -52,14 +50,14 @@ class DeliveryRepository(Repository[Delivery]):
 
     def kept_promises(self, limit: int) -> list[tuple[Delivery, Job]]:
         """What was promised for the end of a job that is over."""
-        is_over = (Delivery.state == DeliveryState.PROMISED) & Job.state.in_(OVER)
+        is_over = (Delivery.state == DeliveryState.PROMISED) & Job.state.not_in(UNFINISHED)
         statement = select(Delivery, Job).join(Job, Job.id == Delivery.job_id).where(is_over)
         rows = self.session.execute(statement.limit(limit).with_for_update(of=Delivery, skip_locked=True))
         return [(delivery, job) for delivery, job in rows]
 
     def stuck(self, limit: int) -> list[Delivery]:
         """What is being sent by a job that is over, or gone, without having said how it went."""
-        job = select(Job.id).where(Job.id == Delivery.sending_job_id, Job.state.not_in(OVER))
+        job = select(Job.id).where(Job.id == Delivery.sending_job_id, Job.state.in_(UNFINISHED))
         lost = (Delivery.state == DeliveryState.SENDING) & ~job.exists()
         return list(self.session.scalars(select(Delivery).where(lost).limit(limit).with_for_update()))
 

@@ -6,12 +6,10 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, func, select, text, update
 
 from src.domain.errors import NotFound
-from src.domain.jobs import RETRYABLE, JobState
+from src.domain.jobs import RETRYABLE, UNFINISHED, JobState
 from src.domain.paging import Page, PageQuery
 from src.models import Job
 from src.repositories.base import Repository
-
-UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 
 
 class JobNotFound(NotFound):

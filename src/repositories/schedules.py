@@ -8,13 +8,12 @@ from sqlalchemy import ColumnElement, func, select, true
 from sqlalchemy.orm import aliased, joinedload
 
 from src.domain.deliveries import DeliveryState
-from src.domain.jobs import JobState
+from src.domain.jobs import UNFINISHED, JobState
 from src.domain.paging import Page, PageQuery
 from src.domain.schedules import RunState, ScheduleNotFound
 from src.models import Delivery, File, Job, Schedule, ScheduleRun
 from src.repositories.base import Repository
 
-UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 UNDELIVERED = (DeliveryState.PROMISED, DeliveryState.WAITING, DeliveryState.SENDING)
 
 
