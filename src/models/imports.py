@@ -58,6 +58,11 @@ class Import(Base):
 
     job: Mapped[Job | None] = relationship(lazy="raise")
 
+    @property
+    def headers(self) -> list[str]:
+        """The columns of its own file."""
+        return [column["name"] for column in self.detected["columns"]]
+
 
 class ImportChange(Base):
     """A row as it was before an import changed it, and its version after that."""

@@ -8,12 +8,11 @@ from sqlalchemy import Select, select, text
 from sqlalchemy.orm import joinedload
 
 from src.domain.errors import NotFound
-from src.domain.jobs import JobState
+from src.domain.jobs import UNFINISHED
 from src.domain.paging import Page, PageQuery
 from src.models import Import, Job
 from src.repositories.base import Repository
 
-UNFINISHED = (JobState.QUEUED, JobState.RUNNING)
 HOLD_LONG = text("SET LOCAL idle_in_transaction_session_timeout = '10min'")
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:fingerprint, 0))")
 
@@ -93,7 +92,7 @@ class ImportRepository(Repository[Import]):
     def headers(self, imported: Import) -> list[str]:
         """The columns of its refused rows: a correction's are those of the file that it corrects."""
         first = imported if imported.parent_id is None else self.get(imported.parent_id)
-        return [column["name"] for column in first.detected["columns"]]
+        return first.headers
 
     def corrections_of(self, import_id: UUID) -> list[Import]:
         """In the order in which they came."""

@@ -101,7 +101,10 @@ class Undoing:
         columns = [
             name
             for name in self.session.scalars(
-                text("SELECT column_name FROM information_schema.columns WHERE table_name = :table"),
+                text(
+                    "SELECT attname FROM pg_attribute WHERE attrelid = CAST(:table AS regclass) "
+                    "AND attnum > 0 AND NOT attisdropped"
+                ),
                 {"table": self._table},
             )
             if name not in ("id", "updated_at")

@@ -61,7 +61,7 @@ class CorrectionService:
         changeable(whole.dataset)
         if whole.rejects_file_id is None:
             raise NothingToCorrect
-        places_of([column.name for column in table.columns], _headers(whole))
+        places_of([column.name for column in table.columns], whole.headers)
         fingerprint = _fingerprint(file, whole, options)
         same = self.rows.find_same(fingerprint, whole.owner_id)
         if same is not None and same.committed_at is None:
@@ -96,13 +96,12 @@ class CorrectionService:
         rejects = self.files.find(whole.rejects_file_id) if whole.rejects_file_id else None
         if rejects is None:
             raise NothingToCorrect
-        headers = _headers(whole)
-        table = mended_table(headers)
+        table = mended_table(whole.headers)
         return Held(
             correction=correction,
             whole=whole,
             rejects=rejects,
-            headers=headers,
+            headers=whole.headers,
             plan=plan_for(correction, table, readings_of(correction), time_zone),
             first_plan=plan_for(whole, table, readings_of(whole), time_zone),
         )
@@ -132,10 +131,6 @@ def _note(imported: Import, counts: Counts, report: Mapping[str, Any]) -> None:
     for name, count in asdict(counts).items():
         setattr(imported, name, count)
     imported.report = {**imported.report, **report}
-
-
-def _headers(imported: Import) -> list[str]:
-    return [column["name"] for column in imported.detected["columns"]]
 
 
 def _readings(whole: Import, options: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -145,8 +145,7 @@ class ImportService:
         """Validate or commit a draft; or answer the import there is of the same file in the same way."""
         imported = self.imports.get_own(imported.id, None, is_locked=True)
         must_be(imported, *NOT_LOADED)
-        headers = [column["name"] for column in imported.detected["columns"]]
-        check_mapping(dataset_of(imported.dataset), imported.mapping, headers)
+        check_mapping(dataset_of(imported.dataset), imported.mapping, imported.headers)
         if imported.is_bulk:
             _check_bulk(dataset_of(imported.dataset), imported.mode, by)
         same = self._loaded_before(imported, is_wanted=is_forced or is_dry_run)
