@@ -1,1 +1,1 @@
-"""Rules and values: the standard library only."""
+"""Rules and values: the standard library, and a few pure libraries that know no file and no network."""

@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from src.domain.errors import Conflict, FieldError, Forbidden, Invalid, NotFound
-from src.domain.jobs import JobState
 
 GRACE = timedelta(minutes=1)
 MOST_AT_ONCE = 100
@@ -95,11 +94,6 @@ def _to_run(passed: list[datetime], now: datetime, misfire: Misfire) -> list[dat
             return passed[-MOST_AT_ONCE:]
         case Misfire.SKIP:
             return [moment for moment in passed[-1:] if now - moment <= GRACE]
-
-
-def is_over(job_state: str | None) -> bool:
-    """Whether a run has ended; the job of one that ended long ago is not kept."""
-    return job_state is None or JobState(job_state).is_over
 
 
 def like_of(pattern: str) -> str:

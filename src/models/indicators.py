@@ -9,11 +9,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from src.models.base import Base
 
-EVERYONE = 0  # instead of a polo's or an angel's id: of all of them together
-
 
 class MonthRollup(Base):
-    """A month of an angel in a polo, of an angel everywhere, or of a polo as a whole."""
+    """A month of an angel in a polo, of an angel everywhere, or of a polo as a whole: 0 stands for all."""
 
     __tablename__ = "indicator_month"
     __table_args__ = {"postgresql_with": {"fillfactor": "60"}}

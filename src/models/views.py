@@ -1,22 +1,12 @@
-"""Materialized views: the figures they hold, and each refresh of one, asked for, running or over."""
+"""Materialized views: each refresh of one, asked for, running or over."""
 
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Numeric, Text, column, table, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from src.models.base import Base, CreatedAt, Id
-
-# A view is no table that migrations compare, so it is no part of the metadata.
-TRANSACTION_STATISTICS = table(
-    "transaction_statistics",
-    column("client_id", BigInteger),
-    column("currency", Text),
-    column("transactions", BigInteger),
-    column("spent", Numeric),
-    column("gained", Numeric),
-)
 
 
 class ViewRefresh(Base):

@@ -10,9 +10,7 @@ from src.engine.queries.cluster import Cluster
 from src.engine.values import ReadLimits
 
 PATIENCE = 5.0
-UNPACKED_TIMES = (
-    8  # text packs to an eighth, seldom to less: the largest .csv.gz that may be sent can be read
-)
+UNPACKED_TIMES = 8  # text packs to an eighth, seldom to less: the largest .csv.gz that may be sent is read
 
 
 class ReadersBusy(Unavailable):

@@ -1,4 +1,4 @@
-"""Scratch: folders for what is written on the way, by jobs, named by job and fence, and while someone waits."""
+"""Scratch: folders for what is written by jobs, named by job and fence, or while someone waits."""
 
 import shutil
 import tempfile

@@ -1,6 +1,5 @@
 """Typed arguments: what stands where a number, a text, a date is expected is turned into one, or refused."""
 
-import ast
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -137,13 +136,6 @@ def shown(node: Node) -> Node:
 
 def condition(name: str, *nodes: Node) -> Call:
     return Call(BOOLEAN, name, nodes)
-
-
-def position_of(text: str, node: ast.expr) -> int:
-    """The character at which a part begins, counted from 1. (Python counts bytes, and per line.)"""
-    lines = text.split("\n")
-    line = lines[node.lineno - 1].encode()[: node.col_offset].decode(errors="ignore")
-    return sum(len(before) + 1 for before in lines[: node.lineno - 1]) + len(line) + 1
 
 
 def _described(node: Node) -> str:
