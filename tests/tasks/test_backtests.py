@@ -39,8 +39,11 @@ def by(app: Flask) -> Actor:
 
 @pytest.fixture
 def clients(app: Flask) -> dict[int, str]:
-    made = [a_client() for _ in range(5)]
-    return {client.id: client.external_id for client in made}
+    return five_clients()
+
+
+def five_clients() -> dict[int, str]:
+    return {client.id: client.external_id for client in (a_client() for _ in range(5))}
 
 
 def backtested(rule: AlertRule, by: Actor, **wanted: Any) -> Job:
@@ -107,8 +110,10 @@ def test_an_old_version_is_held_against_the_one_that_was_live_when_the_test_was_
 
 
 def test_it_goes_client_by_client_in_slices_and_shows_how_far_it_is(
-    app: Flask, by: Actor, clients: dict[int, str], monkeypatch: pytest.MonkeyPatch
+    workshop: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Committed, as the lease tells of the progress through a connection of its own."""
+    by, clients = workshop.files.owner(), five_clients()
     monkeypatch.setattr(backtests, "CLIENTS_AT_ONCE", 2)
     histories = random_histories(2, list(clients), 100)
     with services() as s:
