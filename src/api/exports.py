@@ -17,7 +17,7 @@ def note_export(kind: str, object_id: UUID | str, form: str) -> None:
 
 
 def note_download(file: File, answer: Response, by: Actor, *, by_link: bool) -> None:
-    """A file that is sent whole; by a link, whoever has it acts for the one to whom it was given."""
-    if answer.status_code == 200 and request.method == "GET":
+    """A file, or a part of it; by a link, whoever has it acts for the one to whom it was given."""
+    if answer.status_code in (200, 206) and request.method == "GET":
         with services() as s:
             s.audit.note(by, "file.exported", "file", file.id, format=file.media_type, by_link=by_link)

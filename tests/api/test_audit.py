@@ -74,9 +74,10 @@ def test_what_leaves_as_a_file_is_in_it(
     assert line["detail"]["path"] == path.format(**ids).partition("?")[0]
 
 
-def test_a_file_that_is_downloaded_is_in_it(operator: Caller, admin: Caller) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-"}, {"Range": "bytes=1-5"}])
+def test_a_file_that_is_downloaded_is_in_it(operator: Caller, admin: Caller, headers: dict[str, str]) -> None:
     file = a_file(operator)
-    operator.get(f"/api/v1/files/{file['id']}/content")
+    operator.get(f"/api/v1/files/{file['id']}/content", headers=headers)
     (line,) = admin.get(AUDIT, query_string={"action": "file.exported"}).json["data"]
     assert (line["account_name"], line["object_id"]) == (operator.email, file["id"])
     assert line["detail"] == {"format": "text/csv", "by_link": False}
