@@ -73,7 +73,7 @@ class Workshop:
         """Return when so many sessions of this database wait for a lock."""
         asked = text("""SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event_type = 'Lock'""")
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60  # on a busy machine an import takes that long to get there
         while time.monotonic() < deadline:
             with self.database.unit_of_work() as session:
                 if session.scalars(asked).one() == count:

@@ -101,5 +101,11 @@ class Dataset:
         return next(field for field in self.fields if field.name == name)
 
     @property
+    def compared(self) -> tuple[str, ...]:
+        """The fields whose values are looked up in other rows and tables before a row is loaded."""
+        pointing = (field.name for field in self.fields if field.reference and not field.reference.is_made)
+        return (*([self.key] if self.key else ()), *(self.unique or ()), *pointing)
+
+    @property
     def required(self) -> tuple[str, ...]:
         return tuple(field.name for field in self.fields if field.is_required)

@@ -15,6 +15,7 @@ from src.repositories.made_names import foreign_keys_silenced
 from src.repositories.staging import Staging
 
 BLOCK = 1024 * 1024
+OVERTAKEN = ("23505", "23P01")  # of a unique index, and of the addresses of clients
 MATCHED = "CREATE TEMP TABLE matched (line bigint, row_id bigint) ON COMMIT DROP"
 
 
@@ -197,14 +198,14 @@ class Landing:
         return pairs
 
     def _note(self, line: int, error: IntegrityError | DataError) -> None:
-        """A key that another writer was quicker with is a duplicate; everything else is refused."""
+        """What another writer was quicker with is a duplicate, or taken; everything else is refused."""
         state = getattr(error.orig, "sqlstate", "")
         constraint = (
             getattr(getattr(error.orig, "diag", None), "constraint_name", None) or "a rule of the table"
         )
-        if state != "23505":
+        if state not in OVERTAKEN:
             self.staging.note_fault(line, "refused", f"It breaks {constraint}.")
-        elif not self.staging.reject_present(line):
+        elif not (self.staging.reject_overtaken(line) or self.staging.reject_present(line)):
             self.staging.note_fault(line, "already_there", "")
 
     def _run(self, statement: str, **values: int) -> int:

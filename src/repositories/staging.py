@@ -9,6 +9,8 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from src.domain.datasets import Field, Mode, Reference
+from src.domain.rejects import DUPLICATES
+from src.repositories.refused import RefusedRows
 from src.repositories.targets import Target
 
 SETTINGS = (
@@ -19,17 +21,22 @@ SETTINGS = (
     "SET LOCAL temp_buffers = '64MB'",
 )
 NAMES_AT_A_TIME = 20_000
-# What a key repeats: the record `t`, and the import that it came from.
-RECORD = "'It is record ' || t.id || coalesce(' of import ' || t.import_id, '') || '.'"
 # A row that is refused gives nothing up, so whoever waits for its value is refused as well, and so on.
 REFUSE_WISHES = """
-    WITH RECURSIVE refused AS (
+    WITH RECURSIVE denied AS (
         SELECT line FROM wish WHERE giver IS NULL
         UNION
-        SELECT wish.line FROM refused JOIN wish ON wish.giver = refused.line)
+        SELECT wish.line FROM denied JOIN wish ON wish.giver = denied.line)
     INSERT INTO fault SELECT line, :field, :code, value, 'It is that of «' || holder || '».'
-    FROM wish JOIN refused USING (line)
+    FROM wish JOIN denied USING (line)
 """
+# The rows that the reading refused are counted there.
+FAULTY_ROWS = text("""
+    SELECT count(*) FILTER (WHERE is_duplicate), count(*) FILTER (WHERE NOT is_duplicate)
+    FROM (SELECT line, bool_and(code = ANY (:codes)) AS is_duplicate FROM fault
+          WHERE NOT EXISTS (SELECT FROM refused r WHERE r.line = fault.line AND is_counted)
+          GROUP BY line) AS faulty
+""")
 
 
 class Staging:
@@ -44,6 +51,7 @@ class Staging:
         self.headers = headers  # of each mapped field in the file
         self.fields: Sequence[Field] = [target.dataset.field(name) for name in types]
         self.references = [(field, field.reference) for field in self.fields if field.reference]
+        self.refused = RefusedRows(session, target, types)
 
     @property
     def key(self) -> str | None:
@@ -63,6 +71,7 @@ class Staging:
                 "ON COMMIT DROP"
             )
         )
+        self.refused.make_table()
         connection: Any = self.session.connection().connection.driver_connection
         with connection.cursor() as cursor, cursor.copy("COPY staging FROM STDIN (FORMAT BINARY)") as copy:
             yield copy.write
@@ -78,6 +87,7 @@ class Staging:
         if mode == "insert":
             self.reject_present()
         self.reject_taken(mode)
+        self.refused.compare(mode)
 
     def reject_unknown(self) -> None:
         """Rows that name something that is not there and that an import must not make."""
@@ -104,7 +114,7 @@ class Staging:
         table, column = self.target.dataset.table, self.target.dataset.key_column
         source = f'FROM staging s JOIN {table} t ON t.{column} = s."{self.key}" AND {self.target.is_present}'
         only = "" if line is None else f" WHERE s.line = {line}"
-        found = self._fault(self.key, "already_there", source + only, detail=RECORD)
+        found = self._fault(self.key, "already_there", source + only, detail=self.target.as_record)
         self._drop_faulty()
         return found
 
@@ -120,6 +130,22 @@ class Staging:
                 self.session.execute(text(REFUSE_WISHES), {"field": name, "code": code})
                 self._drop_faulty()
             self.session.execute(text("DROP TABLE wish"))
+
+    def reject_overtaken(self, line: int) -> bool:
+        """The row of this line, if another record has a value of it by now that no two may share."""
+        dataset, found = self.target.dataset, 0
+        for name, code in (dataset.unique or {}).items():
+            if name in self.types:
+                found += self._fault(
+                    name,
+                    code,
+                    f"""FROM staging s JOIN {dataset.table} t ON t.{name} = s."{name}"
+                        AND t.deleted_at IS NULL AND t.{dataset.key_column} <> s."{dataset.key}"
+                        WHERE s.line = {line}""",
+                    detail=f"'It is that of «' || t.{dataset.key_column} || '».'",
+                )
+        self._drop_faulty()
+        return found > 0
 
     def gather_names(self) -> None:
         """Note every name that rows point to once, for all that is asked about them."""
@@ -184,9 +210,14 @@ class Staging:
                 file.write(block)
 
     def faults(self) -> list[tuple[str, str, int]]:
-        """How many rows have a fault that was found here, by header and code."""
+        """How many rows have a fault that was found here, by header and code; some have several."""
         rows = self.session.execute(text("SELECT field, code, count(*) AS lines FROM fault GROUP BY 1, 2"))
         return [(self.headers.get(field, ""), code, int(lines)) for field, code, lines in rows]
+
+    def faulty_rows(self) -> tuple[int, int]:
+        """How many rows are refused because of what was found here: as duplicates, and for other reasons."""
+        duplicate, other = self.session.execute(FAULTY_ROWS, {"codes": sorted(DUPLICATES)}).one()
+        return int(duplicate), int(other)
 
     def note_fault(self, line: int, code: str, detail: str) -> None:
         statement = text("INSERT INTO fault VALUES (:line, NULL, :code, '', :detail)")
@@ -238,4 +269,4 @@ class Staging:
     def _drop_faulty(self) -> None:
         if not self.session.scalars(text("SELECT EXISTS (SELECT FROM fault)")).one():
             return  # as with most files: then there is no need to read it all
-        self.session.execute(text("DELETE FROM staging USING fault WHERE fault.line = staging.line"))
+        self.refused.take_faulty()

@@ -16,6 +16,8 @@ class Target:
     on_update: str = ""  # what else an upsert sets in a row that it changes
     counted: Mapping[str, str] | None = None  # rollups, by the files that an import brings its counts in
     merge: str = ""  # the function that adds them
+    # What a key repeats: the record `t`, and the import that it came from.
+    as_record: str = "'It is record ' || t.id || coalesce(' of import ' || t.import_id, '') || '.'"
 
     def column(self, field: Field) -> str:
         """The column of the table that a field goes to."""

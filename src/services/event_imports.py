@@ -50,6 +50,7 @@ class AppendingService:
         """Find the rows that would be refused now; forget them, unless they are too many, or all one asks."""
         with suppress(_NotYet), self.session.begin_nested():
             loading.staging.reject_unknown()
+            loading.staging.refused.compare("insert")
             self.staged.note_not_rising(self.memory.ordering)
             loading.note_faults(imported)
             if loading.error is None and not imported.is_dry_run:
@@ -68,6 +69,7 @@ class AppendingService:
             line, done = rows[-1].line, done + len(rows)
             source.on_progress(done, total, "events")
         self.staged.note_refused(imported.id)
+        loading.staging.refused.compare("insert")
         loading.note_faults(imported)
         loading.error = None
         loading.counts.inserted = self.staged.totals(imported.id)[0]

@@ -13,7 +13,6 @@ from src.database import Database
 from src.domain.datasets import DATASETS, Mode
 from src.domain.errors import DomainError, Unavailable
 from src.domain.imports import AmbiguousDates, AmbiguousNumbers, TooManyErrors
-from src.domain.rejects import DUPLICATES
 from src.engine.imports.evidence import Reading
 from src.engine.imports.loading import Loaded, LoadPlan, MappedColumn, load, settle, staging_types
 from src.engine.imports.rejects import write_faults
@@ -80,8 +79,7 @@ class Loading:
             self.summary.setdefault(column, {})[code] = count
         counts = self.counts
         counts.rows_read = self.loaded.rows_read
-        counts.duplicate = sum(count for _, code, count in found if code in DUPLICATES)
-        others = sum(count for _, code, count in found if code not in DUPLICATES)
+        counts.duplicate, others = self.staging.faulty_rows()
         counts.rejected = self.loaded.rows_rejected + others
         write_faults(self.found, self.staging.fault_rows())
         self.error = over_budget(imported, counts)
@@ -124,6 +122,7 @@ def plan_for(
         detected=detected,
         columns=columns,
         rules=tuple(rule for rule in dataset.rules if {rule.field, rule.choice} <= set(imported.mapping)),
+        compared=dataset.compared,
         time_zone=dataset.time_zone or time_zone,
         is_encoding_given="encoding" in imported.options,
     )
@@ -194,6 +193,7 @@ class LoadingService:
         loading.seconds["read"] = time.monotonic() - began
         if staging.count() != loaded.rows_good:
             raise RuntimeError(f"{loaded.rows_good} good rows were sent, {staging.count()} came")
+        staging.refused.receive(source.refused)
         with _Timed(loading, "check"):
             if loaded.is_whole and not is_appended:
                 staging.check(cast("Mode", imported.mode))
@@ -242,6 +242,7 @@ class LoadingService:
             faults=source.faults,
             on_block=write,
             spool=source.spool if is_written else None,
+            refused=source.refused,
             most_rejects=most_rejects(imported),
             on_progress=source.on_progress,
             should_stop=source.should_stop,

@@ -27,6 +27,11 @@ class Source:
         return self.folder / "rows.arrows"
 
     @property
+    def refused(self) -> Path:
+        """Of the rows that the reading refused, what else may be wrong with them."""
+        return self.folder / "refused.copy"
+
+    @property
     def found(self) -> Path:
         """What the database found."""
         return self.folder / "found.parquet"

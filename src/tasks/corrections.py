@@ -59,6 +59,7 @@ def _loaded(s: Services, held: Held, path: Path, former: Path, work: Work) -> Ou
         headers=held.headers,
         marks=plan.marks,
         is_encoding_given="encoding" in correction.options,
+        is_sheet_given="sheet" in correction.options,
         work=work,
     )
     source = Source(

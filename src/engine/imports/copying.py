@@ -3,6 +3,7 @@
 import os
 import queue
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -64,7 +65,16 @@ class CopyStream:
 
 def row_schema(plan: LoadPlan) -> pa.Schema:
     """Of good rows: their line, then the mapped columns by number."""
-    types = [_arrow_type(column.field) for column in plan.columns]
+    return _schema([column.field for column in plan.columns])
+
+
+def refused_schema(plan: LoadPlan) -> pa.Schema:
+    """Of the others: their line, then the mapped columns that are compared."""
+    return _schema([column.field for column in plan.columns if column.field.name in plan.compared])
+
+
+def _schema(fields: Sequence[Field]) -> pa.Schema:
+    types = [_arrow_type(field) for field in fields]
     return pa.schema([("line", pa.int64()), *((f"c{place}", kind) for place, kind in enumerate(types))])
 
 

@@ -78,6 +78,7 @@ def mend(
     headers: Sequence[str],
     marks: Mapping[int, str],
     is_encoding_given: bool,
+    is_sheet_given: bool,
     work: Work,
 ) -> Mended:
     """Turn a table that came back into rows with the columns of the first file, whose names are `headers`."""
@@ -88,6 +89,7 @@ def mend(
         "headers": list(headers),
         "marks": dict(marks),
         "is_encoding_given": is_encoding_given,
+        "is_sheet_given": is_sheet_given,
         "rows": str(work.rows.resolve()),
         "left": str(work.left.resolve()),
         "limits": asdict(work.limits),

@@ -1,23 +1,27 @@
 """The child's part of a load: shape and values are judged batch by batch, and good rows are passed on."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from src.engine.imports.casting import cast_columns
-from src.engine.imports.copying import CopyStream, row_schema
+from src.engine.imports.copying import CopyStream, refused_schema, row_schema
 from src.engine.imports.plans import Loaded, LoadPlan
 from src.engine.imports.spooling import Spool
-from src.engine.reading.faults import FaultFile
+from src.engine.reading.faults import FaultFile, Found
 from src.engine.reading.shaping import Batch
 from src.engine.reading.sources import open_source
+from src.engine.reading.stretches import Flags
 from src.engine.values import OnProgress, ReadLimits, Sandbox
 
 THREADS = 1
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 def read_load(
@@ -39,13 +43,15 @@ def read_load(
     with (
         FaultFile(Path(arguments["faults"]), arguments["most_rejects"]) as faults,
         CopyStream(row_schema(plan), arguments["pipe"]) as stream,
+        CopyStream(refused_schema(plan), os.open(arguments["refused"], NEW_FILE, 0o600)) as refused,
         Spool(spool and Path(spool), row_schema(plan)) as spooled,
     ):
         for batch in source.batches(plan.marks):
             read += len(batch.lines)
-            rows = _good_rows(plan, batch, faults)
+            rows, others = _judged(plan, batch, faults)
             stream.add(rows)
             spooled.add(rows)
+            refused.add(others)
             good += len(rows)
             if faults.are_too_many:
                 break
@@ -60,16 +66,37 @@ def read_load(
     ).to_json()
 
 
-def _good_rows(plan: LoadPlan, batch: Batch, faults: FaultFile) -> pa.RecordBatch:
-    """Those of one batch that are good in every column; what is wrong with the others goes to the faults."""
+def _judged(plan: LoadPlan, batch: Batch, faults: FaultFile) -> tuple[pa.RecordBatch, pa.RecordBatch]:
+    """The rows of one batch that are good in every column, and of the others what else may be wrong with
+    them; what is wrong goes to the faults."""
     columns, found = cast_columns(plan, batch.cells, plan.rules)
-    is_good = np.ones(len(batch.sound), bool)
-    for group in found:
-        is_good[group.rows] = False
     own = [replace(group, rows=batch.sound[group.rows]) for group in found]
     faults.add(batch.lines, [*batch.faults, *own])
-    columns.insert(0, pa.array(batch.lines[batch.sound], pa.int64()))
-    if own:
-        mask = pa.array(is_good)
-        columns = [column.filter(mask) for column in columns]
-    return pa.record_batch(columns, schema=row_schema(plan))
+    lines = pa.array(batch.lines[batch.sound], pa.int64())
+    if not own:
+        nothing = pa.RecordBatch.from_pylist([], refused_schema(plan))
+        return pa.record_batch([lines, *columns], schema=row_schema(plan)), nothing
+    is_good = ~_faulty(len(batch.sound), found)
+    mask = pa.array(is_good)
+    rows = [column.filter(mask) for column in (lines, *columns)]
+    others = [column.filter(pa.array(~is_good)) for column in (lines, *_readable(plan, columns, found))]
+    return pa.record_batch(rows, row_schema(plan)), pa.record_batch(others, refused_schema(plan))
+
+
+def _faulty(count: int, found: Sequence[Found]) -> Flags:
+    """Which of so many rows have any of these faults."""
+    is_faulty = np.zeros(count, bool)
+    for group in found:
+        is_faulty[group.rows] = True
+    return is_faulty
+
+
+def _readable(plan: LoadPlan, columns: Sequence[pa.Array], found: Sequence[Found]) -> list[pa.Array]:
+    """The columns that are compared, with nothing where a value is faulty itself."""
+    readable = []
+    for column, values in zip(plan.columns, columns, strict=True):
+        if column.field.name in plan.compared:
+            own = [group for group in found if group.column == plan.header(column)]
+            is_sound = pa.array(~_faulty(len(values), own))
+            readable.append(pc.if_else(is_sound, values, pa.scalar(None, values.type)))
+    return readable

@@ -3,6 +3,7 @@
 The memory of both sides is bounded: the child waits while the caller deals with a block.
 """
 
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -43,6 +44,7 @@ def load(
     faults: Path,
     on_block: Callable[[bytes], object],
     spool: Path | None = None,
+    refused: Path | None = None,
     most_rejects: int | None = None,
     memory_limit: int = 512 * MIB,
     on_progress: OnProgress = ignore_progress,
@@ -52,7 +54,8 @@ def load(
 ) -> Loaded:
     """Give `on_block` a COPY stream of the good rows, and write what is wrong with the others to `faults`.
 
-    With a `spool`, the good rows are kept there as well, for `writing.write_rows`.
+    With a `spool`, the good rows are kept there as well, for `writing.write_rows`; `refused` takes a COPY
+    stream of the other rows that have a shape, with what can be read of the fields that the plan compares.
     Reading ends early once more than `most_rejects` rows are refused; `Stopped` comes if the caller says so.
     """
     arguments = {
@@ -60,6 +63,7 @@ def load(
         "plan": plan.to_json(),
         "faults": str(faults.resolve()),
         "spool": str(spool.resolve()) if spool else None,
+        "refused": str(refused.resolve()) if refused else os.devnull,
         "most_rejects": most_rejects,
         "limits": asdict(limits),
     }

@@ -5,7 +5,7 @@ Each row is found by its line among the rejects. What cannot be judged anew is l
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from src.engine.imports.rejects import (
     rejected_rows,
 )
 from src.engine.imports.returned import BadCorrections, Places, places_of
+from src.engine.reading.columns import guess_columns, names_of
 from src.engine.reading.shaping import Batch
 from src.engine.reading.sources import Source, open_source
 from src.engine.reading.texts import BLANKS
+from src.engine.reading.workbooks import sheet_rows
 from src.engine.values import Detected, OnProgress, ReadLimits, Sandbox
 
 SENT = pa.schema(
@@ -97,11 +99,10 @@ def read_mended(
         on_progress,
         is_encoding_given=arguments["is_encoding_given"],
     )
-    names = [as_meant(column.name) for column in detected.columns]
-    places = places_of(names, arguments["headers"])
     sent = folder / "sent.parquet"
-    marks = {places.cells[int(position)]: mark for position, mark in arguments["marks"].items()}
-    _write_sent(source, places, marks, sent)
+    with ParquetWriter(sent, SENT, compression="zstd") as writer:
+        for table in _tables_of(source, is_sheet_given=arguments["is_sheet_given"]):
+            _write_sent(table, arguments["headers"], arguments["marks"], writer)
     mending = Mending(len(arguments["headers"]))
     with (
         connect(folder, [sent], sandbox, in_order=True) as connection,
@@ -150,18 +151,36 @@ def _write(
     left.write_batch(pa.RecordBatch.from_pylist(others, WITH_CELLS))
 
 
-def _write_sent(source: Source, places: Places, marks: Mapping[int | None, str], path: Path) -> None:
+def _tables_of(source: Source, *, is_sheet_given: bool) -> Iterator[Source]:
+    """The table; of a workbook, unless a sheet was named, all sheets that have its header: one sheet does
+    not hold all rows there may be."""
+    yield source
+    if source.detected.format != "xlsx" or is_sheet_given:
+        return
+    for sheet in source.detected.sheets:
+        if sheet != source.detected.sheet:
+            _, header = next(sheet_rows(source.path, sheet), (0, []))
+            names = names_of(len(header), header)
+            if LINE_COLUMN in map(as_meant, names):
+                columns = guess_columns(names, [])[0]
+                yield replace(source, detected=replace(source.detected, sheet=sheet, columns=columns))
+
+
+def _write_sent(
+    source: Source, headers: Sequence[str], marks: Mapping[str, str], writer: ParquetWriter
+) -> None:
     """The table's rows with their cells in the order of the first file's columns."""
+    places = places_of([as_meant(column.name) for column in source.detected.columns], headers)
+    marked = {places.cells[int(position)]: mark for position, mark in marks.items()}
     wanted = [place for place in (places.line, places.code, places.rest, *places.cells) if place is not None]
-    every = {place: marks.get(place, ".") for place in wanted}
-    with ParquetWriter(path, SENT, compression="zstd") as writer:
-        for batch in source.batches(every):
-            _refuse_shapeless(batch)
-            columns = dict(zip(every, batch.cells, strict=True))
-            for start in range(0, len(batch.sound), ROWS_AT_A_TIME):
-                part = {place: column.slice(start, ROWS_AT_A_TIME) for place, column in columns.items()}
-                numbers = batch.lines[batch.sound][start : start + ROWS_AT_A_TIME]
-                writer.write_batch(_sent(pa.array(numbers, pa.int64()), part, places))
+    every = {place: marked.get(place, ".") for place in wanted}
+    for batch in source.batches(every):
+        _refuse_shapeless(batch)
+        columns = dict(zip(every, batch.cells, strict=True))
+        for start in range(0, len(batch.sound), ROWS_AT_A_TIME):
+            part = {place: column.slice(start, ROWS_AT_A_TIME) for place, column in columns.items()}
+            numbers = batch.lines[batch.sound][start : start + ROWS_AT_A_TIME]
+            writer.write_batch(_sent(pa.array(numbers, pa.int64()), part, places))
 
 
 def _sent(rows: pa.Array, columns: Mapping[int, pa.Array], places: Places) -> pa.RecordBatch:

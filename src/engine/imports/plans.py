@@ -50,6 +50,7 @@ class LoadPlan:
     detected: Detected
     columns: tuple[MappedColumn, ...]
     rules: tuple[SignRule, ...] = ()
+    compared: tuple[str, ...] = ()  # the fields that are told of refused rows as well
     time_zone: str = "UTC"
     is_encoding_given: bool = False
 
@@ -66,13 +67,22 @@ class LoadPlan:
         )
         columns = tuple(MappedColumn.from_json(column) for column in data["columns"])
         detected = Detected.from_json(data["detected"])
-        return cls(**{**data, "detected": detected, "columns": columns, "rules": rules})
+        return cls(
+            **{
+                **data,
+                "detected": detected,
+                "columns": columns,
+                "rules": rules,
+                "compared": tuple(data["compared"]),
+            }
+        )
 
     def to_json(self) -> dict[str, Any]:
         return {
             "detected": asdict(self.detected),
             "columns": [column.to_json() for column in self.columns],
             "rules": [asdict(rule) for rule in self.rules],
+            "compared": list(self.compared),
             "time_zone": self.time_zone,
             "is_encoding_given": self.is_encoding_given,
         }
