@@ -33,7 +33,7 @@ from src.embedded.postgres import programs
 from src.models import File
 from src.services.accounts import actor_of
 from src.services.files import inspect
-from src.services.imports import Terms, dataset_of
+from src.services.import_terms import Terms, dataset_of
 from src.services.looks import look_at
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job

@@ -64,6 +64,7 @@ from src.services.loading import LoadingService
 from src.services.logins import LoginService
 from src.services.operations import OperationService
 from src.services.passwords import PasswordHasher
+from src.services.preparing import PreparingService
 from src.services.profiles import ProfileService
 from src.services.reading import Readers
 from src.services.recipes import RecipeService
@@ -132,6 +133,7 @@ class Services:
     job_rows = of_session(JobRepository)
     operation_rows = of_session(OperationRepository)
     polo_rows = of_session(PoloRepository)
+    preparing = of_session(PreparingService)
     process_rows = of_session(ProcessRepository)
     recipe_rows = of_session(RecipeRepository)
     recipes = of_session(RecipeService)

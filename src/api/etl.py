@@ -18,6 +18,7 @@ from src.integrations.storage_upload import Upload
 from src.services.etl import STEPS, Source
 from src.services.files import deleted_unless_kept, inspect
 from src.services.idempotency import Answer
+from src.services.import_terms import Terms
 from src.services.looks import Look
 from src.wiring import Services, adapters, services
 
@@ -43,7 +44,7 @@ def start_etl(query: dict[str, Any]) -> Response:
             stack.enter_context(upload)  # one that is not finished when the other is refused, goes
             stack.enter_context(deleted_unless_kept(mine.storage, upload))
         given = [_inspected(upload, name) for upload, name in received]
-        looks = [one.look(step, {}) for one, step in zip(given, STEPS, strict=True)]
+        looks = [one.look(step, Terms()) for one, step in zip(given, STEPS, strict=True)]
         fingerprint = " ".join([f"{request.method} {request.full_path}", *(one.sha256 for one in given)])
         with services() as s:
             answer = once(s, fingerprint, lambda: _started(s, given, looks, is_forced=query["force"]))

@@ -14,7 +14,7 @@ from src.api.schemas.import_csv import ImportCsvSchema, TaskStatusSchema
 from src.domain.datasets import ATENDIMENTOS
 from src.domain.jobs import JobState
 from src.services.idempotency import Answer
-from src.services.imports import Terms
+from src.services.import_terms import Terms
 from src.wiring import services
 
 blp = Blueprint(

@@ -22,8 +22,9 @@ from src.integrations.storage_upload import Upload
 from src.models import File, Import
 from src.services.files import deleted_unless_kept, inspect
 from src.services.idempotency import Answer
-from src.services.imports import Terms, dataset_of
-from src.services.looks import Look, look_at
+from src.services.import_terms import Terms, dataset_of
+from src.services.looks import Look
+from src.services.preparing import look_into
 from src.wiring import Services, adapters, services
 
 parser = Parser()
@@ -40,10 +41,12 @@ class GivenFile:
     file: File | None = None
     upload: Upload | None = None
 
-    def look(self, dataset: str, options: Mapping[str, str]) -> Look:
-        """How the file is read, and what its columns seem to mean."""
+    def look(self, dataset: str, terms: Terms) -> Look:
+        """How what is imported is read, and what its columns seem to mean."""
         mine = adapters()
-        return look_at(mine.storage, mine.readers, self.key, self.detected, dataset_of(dataset), options)
+        file = self.file or File(name=self.name, storage_key=self.key, detected=self.detected)
+        how = terms.options, terms.preparation
+        return look_into(file, dataset_of(dataset), *how, mine.storage, mine.readers, mine.settings)
 
     def table(self, options: Mapping[str, str]) -> Detected:
         """How a table of rejects is read that came back."""
@@ -96,7 +99,14 @@ def given_file(
 
 
 def terms_of(form: Mapping[str, Any]) -> Terms:
+    """How the file is to be imported; a recipe comes with its steps."""
+    preparation = None
+    if "recipe_id" in form:
+        with services() as s:
+            version = form.get("recipe_version")
+            preparation = s.preparing.by_recipe(form["recipe_id"], version, owner_filter())
     return Terms(
+        preparation=preparation,
         mapping=form.get("mapping"),
         mode=form.get("mode"),
         on_error=form["on_error"],
@@ -116,7 +126,7 @@ def changed_terms(imported: Import, form: Mapping[str, Any]) -> Terms:
 
 def begin(given: GivenFile, dataset: str, terms: Terms, *, is_draft: bool, is_forced: bool) -> Answer:
     """Start the import, or only draft it."""
-    look = given.look(dataset, terms.options)
+    look = given.look(dataset, terms)
 
     def make(s: Services, file: File) -> Answer:
         if is_draft:

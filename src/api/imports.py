@@ -34,8 +34,8 @@ from src.engine.export import csv_lines, xlsx_file
 from src.engine.imports.rejects import read_rejects, rejected_rows, table_columns
 from src.models import File
 from src.services.idempotency import Answer
-from src.services.imports import dataset_of
-from src.services.looks import look_at
+from src.services.import_terms import dataset_of
+from src.services.preparing import look_into
 from src.wiring import Services, adapters, services
 
 blp = Blueprint(
@@ -91,13 +91,14 @@ def change_import(form: dict[str, Any], import_id: UUID) -> Response:
     with services() as s:
         imported = s.import_rows.get_own(import_id, owner_filter())
         terms = changed_terms(imported, form)
-        file = s.file_rows.get(imported.file_id)
-    mine, dataset = adapters(), dataset_of(imported.dataset)
-    look = look_at(mine.storage, mine.readers, file.storage_key, file.detected, dataset, terms.options)
+        file, preparation = s.preparing.source_of(imported)
+    mine, how = adapters(), (terms.options, preparation)
+    dataset = dataset_of(imported.dataset)
+    look = look_into(file, dataset, *how, mine.storage, mine.readers, mine.settings)
     with services() as s:
         imported = s.import_rows.get_own(import_id, owner_filter(), is_locked=True)
         check_if_match(imported, IMPORT)
-        changed = s.imports.change(imported, file, look, terms)
+        changed = s.imports.change(imported, look, terms)
         return with_etag(changed, IMPORT, more=described(s, changed))
 
 

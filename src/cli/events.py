@@ -9,7 +9,7 @@ from src.cli.acting import as_option
 from src.cli.files import FILE_ARGUMENT
 from src.cli.imports import load
 from src.cli.output import domain_errors_as_messages, json_option
-from src.services.imports import Terms
+from src.services.import_terms import Terms
 
 group = AppGroup("events", help="Deposits and withdraws, in one order.")
 

@@ -19,8 +19,10 @@ from src.domain.jobs import JobState
 from src.domain.mapping import mapping_of
 from src.models import Account, Import
 from src.services.accounts import actor_of
-from src.services.imports import COUNTS, Terms, dataset_of
-from src.services.looks import Look, look_at
+from src.services.import_terms import Terms, dataset_of
+from src.services.imports import COUNTS
+from src.services.looks import Look
+from src.services.preparing import look_into
 from src.wiring import adapters, services
 
 group = AppGroup("import", help="Files into datasets, and back.")
@@ -43,6 +45,8 @@ def _pairs(_context: click.Context, _option: click.Parameter, texts: tuple[str, 
 @click.option("--max-errors", type=click.IntRange(0), help="More wrong rows, and nothing is loaded.")
 @click.option("--option", "options", multiple=True, callback=_pairs, metavar="NAME=VALUE",
     help="How it is written: encoding, delimiter, decimal, date_order, sheet.")  # fmt: skip
+@click.option("--recipe", "recipe_id", type=click.UUID, metavar="ID",
+    help="Its steps run over FILE first, and what comes out is loaded.")  # fmt: skip
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Do all of it, and keep only the report.")
 @click.option("--force", "is_forced", is_flag=True, help="Load a file again that was loaded before.")
 @as_option
@@ -55,13 +59,18 @@ def run(
     options: dict[str, str],
     login_name: str | None,
     *,
+    recipe_id: UUID | None,
     is_forced: bool,
     as_json: bool,
     **terms: Any,
 ) -> None:
     """Load FILE into a dataset and wait for it; fails unless the import succeeds."""
     checked(OptionsSchema(), options)
-    wanted = Terms(mapping=mapping, options=options, **terms)
+    preparation = None
+    if recipe_id:
+        with services() as s:
+            preparation = s.preparing.by_recipe(recipe_id, None, None)
+    wanted = Terms(mapping=mapping, options=options, preparation=preparation, **terms)
     load(path, dataset, wanted, login_name, is_forced=is_forced, as_json=as_json)
 
 
@@ -98,9 +107,8 @@ def undo(import_id: UUID, login_name: str | None, *, is_dry_run: bool, as_json: 
 
 def _started(path: Path, dataset: str, terms: Terms, owner: Account, *, is_forced: bool) -> Import:
     file, mine = store(path, owner), adapters()
-    look = look_at(
-        mine.storage, mine.readers, file.storage_key, file.detected, dataset_of(dataset), terms.options
-    )
+    how = terms.options, terms.preparation
+    look = look_into(file, dataset_of(dataset), *how, mine.storage, mine.readers, mine.settings)
     wanted = Terms(**{**vars(terms), "mapping": _completed(terms.mapping or {}, look)})
     with services() as s:
         imported, is_new = s.imports.start(

@@ -14,7 +14,7 @@ from src.domain.roles import Role
 from src.models import Account, Import
 from src.services.accounts import actor_of
 from src.services.etl import Source
-from src.services.imports import Terms
+from src.services.import_terms import Terms
 from src.services.looks import look_at
 from src.wiring import adapters, services
 

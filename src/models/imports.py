@@ -31,6 +31,7 @@ class Import(Base):
     dataset: Mapped[str]
     file_id: Mapped[UUID | None] = mapped_column(ForeignKey("file.id", ondelete="SET NULL"), index=True)
     file_name: Mapped[str]
+    operation_id: Mapped[UUID | None] = mapped_column(ForeignKey("operation.id"), index=True)
     fingerprint: Mapped[str] = mapped_column(index=True)
     detected: Mapped[dict[str, Any]]
     mapping: Mapped[dict[str, Any]]

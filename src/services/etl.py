@@ -17,7 +17,8 @@ from src.repositories.imports import ImportRepository
 from src.repositories.jobs import JobRepository
 from src.repositories.views import ViewRefreshRepository
 from src.services.accounts import actor_of
-from src.services.imports import ImportService, Terms
+from src.services.import_terms import Terms
+from src.services.imports import ImportService
 from src.services.jobs import JobService
 from src.services.looks import Look
 

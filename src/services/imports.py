@@ -1,25 +1,31 @@
 """Imports: looked at, mapped, put in line, taken back."""
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
+from dataclasses import asdict
 from uuid import UUID
 
-import orjson
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
-from src.domain.datasets import DATASETS, Dataset, Mode
-from src.domain.errors import Conflict, FieldError, Invalid
+from src.domain.datasets import Dataset
+from src.domain.errors import Conflict
 from src.domain.imports import ImportState, state_of
 from src.domain.mapping import check_mapping, mapping_of
-from src.domain.roles import Actor, Role, RoleTooLow
+from src.domain.roles import Actor
 from src.models import File, Import, Job
+from src.repositories.files import FileRepository
 from src.repositories.imports import ImportRepository
 from src.services.audit import AuditTrail
+from src.services.import_terms import (
+    Terms,
+    check_bulk,
+    check_mode,
+    check_options,
+    dataset_of,
+    fingerprint_of,
+)
 from src.services.jobs import JobService
 from src.services.looks import Look, described
+from src.services.operations import OperationService, Steps
 from src.services.rejects import RejectsService
 from src.services.views import ViewService
 
@@ -35,11 +41,6 @@ NOT_LOADED = (
 )
 
 
-class UnknownDataset(Invalid):
-    slug = "unknown-dataset"
-    title = "There is no such dataset"
-
-
 class ImportIsFinal(Conflict):
     slug = "import-is-final"
     title = "This import can neither be undone nor corrected"
@@ -50,33 +51,12 @@ class NotInThisState(Conflict):
     title = "That cannot be done with this import now"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Terms:
-    """How a file is to be imported, as far as its sender says so."""
-
-    mapping: dict[str, str] | None = None
-    mode: Mode | None = None
-    on_error: str = "skip_rows"
-    max_errors: int | None = None
-    max_error_rate: Decimal | None = None
-    is_dry_run: bool = False
-    is_bulk: bool = False
-    options: dict[str, str] = field(default_factory=dict)
-
-
-def dataset_of(name: str) -> Dataset:
-    if name not in DATASETS:
-        raise UnknownDataset(
-            f"There are: {', '.join(DATASETS)}.",
-            errors=[FieldError("/dataset", "unknown_dataset", f"«{name}» is none of {', '.join(DATASETS)}.")],
-        )
-    return DATASETS[name]
-
-
 class ImportService:
     def __init__(self, session: Session, jobs: JobService, rejects: RejectsService) -> None:
         self.session = session
         self.imports = ImportRepository(session)
+        self.files = FileRepository(session)
+        self.operations = OperationService(session, jobs)
         self.audit = AuditTrail(session)
         self.jobs = jobs
         self.rejects = rejects
@@ -84,30 +64,11 @@ class ImportService:
 
     def draft(self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor) -> Import:
         """Note how the file would be imported, for its owner to look at and change."""
-        mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
-        mode = terms.mode or (dataset.default_mode if dataset.key in mapping else "insert")
-        _check_mode(dataset, mode, mapping)
-        if terms.is_bulk:
-            _check_bulk(dataset, mode, by)
-        return self.imports.add(
-            Import(
-                owner_id=by.account_id,
-                dataset=dataset.name,
-                file_id=file.id,
-                file_name=file.name,
-                fingerprint=_fingerprint(file, dataset, mapping, mode, terms),
-                detected=asdict(look.detected),
-                mapping=mapping,
-                options=terms.options,
-                mode=mode,
-                on_error=terms.on_error,
-                max_errors=terms.max_errors,
-                max_error_rate=terms.max_error_rate,
-                is_dry_run=terms.is_dry_run,
-                is_bulk=terms.is_bulk,
-                report=described(dataset, look, mapping, terms.options),
-            )
-        )
+        imported = self._made(file, dataset, look, terms, by)
+        if terms.preparation:
+            wish, others = terms.preparation.wish, terms.preparation.others
+            imported.operation_id = self.operations.start(file, others, wish, by).id
+        return self.imports.add(imported)
 
     def start(
         self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor, *, is_forced: bool
@@ -115,25 +76,27 @@ class ImportService:
         """The import of this file, in line; or the one there is of the same file in the same way."""
         mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
         check_mapping(dataset, mapping, look.headers)
-        imported = self.draft(file, dataset, look, terms, by)
-        same = self._loaded_before(imported, is_wanted=is_forced or terms.is_dry_run)
+        fingerprint = self._made(file, dataset, look, terms, by).fingerprint
+        same = self._loaded_before(fingerprint, by.account_id, is_wanted=is_forced or terms.is_dry_run)
         if same is not None:
-            self.session.delete(imported)
             return same, False
+        imported = self.draft(file, dataset, look, terms, by)
         self._enqueue(imported, by)
         return imported, True
 
-    def change(self, imported: Import, file: File, look: Look, terms: Terms) -> Import:
+    def change(self, imported: Import, look: Look, terms: Terms) -> Import:
         """Map a draft anew."""
         must_be(imported, *NOT_LOADED)
         dataset = dataset_of(imported.dataset)
         mapping = terms.mapping if terms.mapping is not None else imported.mapping
-        _check_mode(dataset, terms.mode or imported.mode, mapping)
+        check_mode(dataset, terms.mode or imported.mode, mapping)
+        if imported.operation_id:
+            check_options(terms.options)
         imported.mapping, imported.mode = mapping, terms.mode or imported.mode
         imported.on_error, imported.max_errors = terms.on_error, terms.max_errors
         imported.max_error_rate, imported.options = terms.max_error_rate, terms.options
         imported.detected, imported.job_id = asdict(look.detected), None
-        imported.fingerprint = _fingerprint(file, dataset, mapping, imported.mode, terms)
+        imported.fingerprint = fingerprint_of(*self._origin(imported), dataset, mapping, imported.mode, terms)
         imported.report = described(dataset, look, mapping, terms.options)
         self.session.flush()
         self.session.expire(imported, ["job"])
@@ -147,8 +110,8 @@ class ImportService:
         must_be(imported, *NOT_LOADED)
         check_mapping(dataset_of(imported.dataset), imported.mapping, imported.headers)
         if imported.is_bulk:
-            _check_bulk(dataset_of(imported.dataset), imported.mode, by)
-        same = self._loaded_before(imported, is_wanted=is_forced or is_dry_run)
+            check_bulk(dataset_of(imported.dataset), imported.mode, by)
+        same = self._loaded_before(imported.fingerprint, imported.owner_id, is_wanted=is_forced or is_dry_run)
         if same is not None:
             return same, False
         imported.is_dry_run = is_dry_run
@@ -200,9 +163,43 @@ class ImportService:
             self.views.changed(view)
         self.audit.note(None, "import.undone", "import", imported.id)
 
-    def _loaded_before(self, imported: Import, *, is_wanted: bool) -> Import | None:
+    def _made(self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor) -> Import:
+        mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
+        mode = terms.mode or (dataset.default_mode if dataset.key in mapping else "insert")
+        check_mode(dataset, mode, mapping)
+        if terms.is_bulk:
+            check_bulk(dataset, mode, by)
+        steps = terms.preparation.wish.steps if terms.preparation else []
+        if steps:
+            check_options(terms.options)
+        return Import(
+            owner_id=by.account_id,
+            dataset=dataset.name,
+            file_id=file.id,
+            file_name=file.name,
+            fingerprint=fingerprint_of(file.sha256, steps, dataset, mapping, mode, terms),
+            detected=asdict(look.detected),
+            mapping=mapping,
+            options=terms.options,
+            mode=mode,
+            on_error=terms.on_error,
+            max_errors=terms.max_errors,
+            max_error_rate=terms.max_error_rate,
+            is_dry_run=terms.is_dry_run,
+            is_bulk=terms.is_bulk,
+            report=described(dataset, look, mapping, terms.options),
+        )
+
+    def _origin(self, imported: Import) -> tuple[str, Steps]:
+        """The bytes that were sent, and what is done with them before they are imported."""
+        if imported.operation_id is None:
+            return self.files.get(imported.file_id).sha256, []
+        operation = self.operations.operations.get_own(imported.operation_id, None)
+        return operation.file_sha256, operation.steps
+
+    def _loaded_before(self, fingerprint: str, owner_id: UUID, *, is_wanted: bool) -> Import | None:
         """The same file in the same way, loaded or about to be, unless it is wanted once more."""
-        return None if is_wanted else self.imports.find_same(imported.fingerprint, imported.owner_id)
+        return None if is_wanted else self.imports.find_same(fingerprint, owner_id)
 
     def _enqueue(self, imported: Import, by: Actor) -> None:
         job = self.jobs.enqueue(KIND, {"import_id": str(imported.id)}, owner_id=imported.owner_id)
@@ -234,38 +231,6 @@ def changeable(name: str) -> Dataset:
     if dataset.is_appended:
         raise ImportIsFinal(f"{dataset.title} are final: nothing is put in or taken out later.")
     return dataset
-
-
-def _check_mode(dataset: Dataset, mode: str, mapping: Mapping[str, str]) -> None:
-    if mode not in dataset.modes:
-        raise Invalid(
-            f"{dataset.title} can only be inserted.",
-            errors=[FieldError("/mode", "mode_not_possible", f"Use one of: {', '.join(dataset.modes)}.")],
-        )
-    if mode == "upsert" and dataset.key not in mapping:
-        raise Invalid(
-            f"An upsert finds rows by {dataset.key}, and no column is mapped to it.",
-            errors=[FieldError("/mode", "no_key", f"Map a column to {dataset.key}, or insert.")],
-        )
-
-
-def _check_bulk(dataset: Dataset, mode: str, by: Actor) -> None:
-    if not by.role.covers(Role.ADMIN):
-        raise RoleTooLow("The bulk way locks a whole table; an administrator may choose it.")
-    if dataset.is_appended:
-        message = f"{dataset.title} are appended in their order, beside live ones; there is no bulk way."
-        raise Invalid(message, errors=[FieldError("/bulk", "not_when_appended", "Leave it out.")])
-    if mode != "insert":
-        raise Invalid(
-            "The bulk way is for inserting: an upsert finds rows by the indexes that it would drop.",
-            errors=[FieldError("/bulk", "not_with_upsert", "Leave it out, or insert.")],
-        )
-
-
-def _fingerprint(file: File, dataset: Dataset, mapping: Mapping[str, str], mode: str, terms: Terms) -> str:
-    """Same bytes, same dataset, same options: the same import."""
-    parts = [file.sha256, dataset.name, dict(mapping), mode, terms.options, terms.on_error]
-    return hashlib.sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 def rows_belong_to(imported: Import) -> UUID:

@@ -11,12 +11,13 @@ from src.database import savepoint
 from src.domain.datasets import DATASETS
 from src.engine.imports.loading import LoadPlan, collect_rows
 from src.engine.sandbox import Stopped
-from src.models import Import
+from src.models import File, Import
 from src.repositories.targets import TARGETS
 from src.repositories.undoing import Undoing
 from src.services.event_imports import AppendingService
 from src.services.files import check_content
 from src.services.loading import Loading, plan_of, settled_readings
+from src.services.looks import look_at
 from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
 from src.services.sources import Source
@@ -28,11 +29,7 @@ LOOK_AGAIN = timedelta(seconds=1)
 
 def load_import(run: JobRun) -> Outcome:
     """Load the file of the job's import; all it writes is written in the transaction that ends the job."""
-    import_id = UUID(run.job.args["import_id"])
-    with run.services() as s:
-        imported = s.imports.to_finish(import_id, run.job.id)
-        file = s.file_rows.get(imported.file_id)
-        s.housekeeping.sweep_scratch()
+    imported, file = _prepared(run, UUID(run.job.args["import_id"]))
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder(run.adapters.settings, run.job))
         path = stack.enter_context(run.adapters.storage.local_path(file.storage_key))
@@ -58,6 +55,25 @@ def load_import(run: JobRun) -> Outcome:
                 raise
 
         return Outcome(save=save, held=stack.pop_all())
+
+
+def _prepared(run: JobRun, import_id: UUID) -> tuple[Import, File]:
+    """The import and its file; where a recipe comes first, what that has made of the one that was sent."""
+    with run.services() as s:
+        imported = s.imports.to_finish(import_id, run.job.id)
+        file = s.file_rows.get(imported.file_id)
+        s.housekeeping.sweep_scratch()
+        made = s.preparing.result(imported.operation_id) if imported.operation_id else file
+    if made is None:
+        raise Postponed(LOOK_AGAIN)
+    if made.id == file.id:
+        return imported, file
+    mine, dataset = run.adapters, DATASETS[imported.dataset]
+    look = look_at(mine.storage, mine.readers, made.storage_key, made.detected, dataset, imported.options)
+    with run.services() as s:
+        imported = s.imports.to_finish(import_id, run.job.id)
+        s.preparing.adopt(imported, made, look)
+    return imported, made
 
 
 def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: Source) -> Outcome:

@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from click.testing import Result
 
+from tests.api.nouns import a_recipe
 from tests.cli.conftest import Run
 from tests.committing import Workshop
 from tests.factories.accounts import Caller
@@ -116,3 +117,11 @@ def test_indicators_are_shown_as_published(workshop: Workshop, tmp_path: Path, a
         ]
         or True
     )
+
+
+def test_a_recipe_runs_before_the_import(workshop: Workshop, path: str, admin_there: Caller) -> None:
+    recipe = a_recipe(admin_there, [{"operation": "rename", "columns": {"Correio": "email"}}])["id"]
+    with working(workshop):
+        loaded = invoke(workshop, "run", path, "--dataset", "clients", "--recipe", recipe)
+    assert {"state=done", "rows_read=2", "inserted=1"} < set(loaded.stdout.splitlines())
+    assert clients() == [("c1", "ana@example.org")]

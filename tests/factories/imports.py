@@ -14,7 +14,7 @@ from src.engine.imports.rejects import RejectedRow, rejected_rows, table_columns
 from src.engine.imports.returned import read_as_table
 from src.engine.values import Detected
 from src.models import Import, Job
-from src.services.imports import Terms, dataset_of
+from src.services.import_terms import Terms, dataset_of
 from src.services.looks import Look, look_at
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import Any
 
 from flask_smorest.fields import Upload
-from marshmallow import ValidationError, fields, pre_load, validate
+from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
 from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema, decoded
@@ -18,6 +18,7 @@ MODE = validate.OneOf(["insert", "upsert"])
 ENCODINGS = ["utf-8", "cp1252", "utf-16-le", "utf-16-be"]
 
 
+LINES = "Lines are rows of what the recipe made of the file: /api/v1/operations/{} shows it."
 BLOCKS = "While its rows are written, nobody else reads or writes {}; whoever tries, waits or is told to."
 
 
@@ -61,6 +62,13 @@ class ImportStartSchema(TermsSchema):
     file_id = fields.UUID(
         metadata={"description": "An uploaded file; or send the file itself, as multipart."}
     )
+    recipe_id = fields.UUID(
+        metadata={
+            "description": "Steps that run over the file first; what comes out is imported. Lines are then "
+            "those of that result."
+        }
+    )
+    recipe_version = fields.Integer(validate=validate.Range(min=1, max=2**31 - 1))
     dry_run = fields.Boolean(load_default=False)
     bulk = fields.Boolean(
         load_default=False,
@@ -69,6 +77,11 @@ class ImportStartSchema(TermsSchema):
             "else reads or writes it meanwhile."
         },
     )
+
+    @validates_schema
+    def check_recipe(self, data: Mapping[str, Any], **_: Any) -> None:
+        if "recipe_version" in data and "recipe_id" not in data:
+            raise ValidationError({"recipe_version": ["Of which recipe? Give its recipe_id."]})
 
 
 class CorrectionSchema(Schema):
@@ -110,6 +123,15 @@ class ImportSchema(Schema):
     )
     file_id = fields.UUID(required=True, allow_none=True)
     file_name = fields.String(required=True)
+    operation_id = fields.UUID(required=True, allow_none=True)
+    lines_of = fields.Function(
+        lambda row: LINES.format(row.operation_id) if row.operation_id else None,
+        required=True,
+        metadata={
+            "type": ["string", "null"],
+            "description": "Which file its line numbers count in, where it is not the one that was sent.",
+        },
+    )
     mode = fields.String(required=True)
     on_error = fields.String(required=True)
     max_errors = fields.Integer(required=True, allow_none=True)
