@@ -114,7 +114,7 @@ class Books:
             )  # fmt: skip
             written = {import_id: (count, keys) for import_id, count, keys in rows}
             rollup = s.session.scalars(text("SELECT sum(on_time + late + open) FROM indicator_angel")).one()
-            stages = text("SELECT count(*) FROM pg_class WHERE relname IN ('staging', 'fault')")
+            stages = text("SELECT count(*) FROM pg_class WHERE relname IN ('staging', 'fault', 'refused')")
             assert s.session.scalars(stages).one() == 0
         for import_id, (sent, good) in self.imports.items():
             row = done[import_id]

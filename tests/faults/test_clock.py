@@ -13,6 +13,7 @@ import pytest
 
 from tests.factories.accounts import PASSWORD
 from tests.faults.books import Books
+from tests.faults.importing import start_import
 from tests.live import KINDS, Caller, Live, Program, eventually
 
 CLOCK = Path(__file__).parent / "clock"
@@ -48,6 +49,7 @@ def test_20_the_clock_is_an_hour_off(
     upload = books.upload(caller, small)
     profile = caller.post(f"/api/v1/files/{upload.json['id']}/profile")
     live.await_state(profile.json["id"], "done", within=60)
+    live.await_state(start_import(books, caller, offset), "done", within=60)
     jobs = [live.workshop.jobs.add(kind="wait", args={"seconds": 15}).id for _ in range(2)]
     for job_id in jobs:
         live.await_state(job_id, "running", within=30)

@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from src.queue import HintQueue
@@ -92,17 +93,30 @@ def test_1_a_worker_dies_at_every_commit_rename_and_publish(live: Live, books: B
     books.check()
 
 
-def test_4_a_worker_is_told_to_end_during_an_import(live: Live, books: Books) -> None:
-    live.start_scheduler(wait=False, **SHORT)
+@pytest.mark.parametrize(("order", "promised"), [(signal.SIGTERM, 30), (signal.SIGQUIT, 45)])
+def test_4_a_worker_is_told_to_end_during_an_import(
+    live: Live, books: Books, order: signal.Signals, promised: float
+) -> None:
+    """In the middle of its COPY, with the lease that production has: it is handed back, and done by another."""
+    live.start_scheduler(wait=False)
     live.start_web(wait=False)
-    first = live.start_worker(worker_processes=1, **SHORT)
+    first = live.start_worker(worker_processes=1)
     live.await_start(live.programs[1])
-    job = start_import(books, live.caller(), 0, 200_000)
-    live.await_state(job, "running", within=60)
-    first.send(signal.SIGTERM)
-    eventually("it is handed back", lambda: live.job(job).state in ("queued", "done"), within=30)
-    live.start_worker(worker_processes=1, **SHORT)
-    live.await_state(job, "done", within=120)
+    caller = warm_up(live, books, [SMALL])
+    books.note_baseline()
+    job, session = meet_a_copy(
+        live, lambda: start_import(books, caller, next(NUMBERS), LARGE), lambda: first.send(order)
+    )
+    handed_back = eventually(
+        "it is handed back", lambda: live.job(job).state in ("queued", "done"), within=promised
+    )
+    first.wait(promised)
+    print(f"{order.name}: handed back after {handed_back:.1f} s, as {live.job(job).state}")
+    live.start_worker(worker_processes=1)
+    live.await_state(job, "done", within=180)
+    assert copying_session(live, job) != session
+    last = start_import(books, caller, next(NUMBERS))
+    live.await_state(last, "done", within=60)
     books.check()
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from src.services import housekeeping
 from tests.faults.books import Books, warm_up
+from tests.faults.importing import start_import
 from tests.live import KINDS, Live, Program, eventually
 
 ROUNDS = 3
@@ -49,12 +50,18 @@ def test_21_three_schedulers_are_killed_at_random(
     live.start_worker(kinds=KINDS)
     running: list[Program] = []
     jobs: list[UUID] = []
+    imports: list[UUID] = []
+    live.await_start(live.programs[0])
     for day in range(1, ROUNDS + 1):
         let_a_day_pass(live)
         jobs += [live.workshop.jobs.add(kind="wait").id for _ in range(20)]
+        imports.append(start_import(books, live.caller(), day, 300))
         running = replace_schedulers(live, rng, running)
         eventually("the day's work is planned", partial(is_planned, live, day), within=20)
     eventually("all jobs are done", lambda: all(live.job(one).state == "done" for one in jobs), within=90)
+    for one in imports:
+        live.await_state(one, "done", within=60)
+        assert live.job(one).attempts == 1
     assert planned(live) == ROUNDS
     with live.workshop.database.unit_of_work() as session:
         assert Counter(session.scalars(text("SELECT job_id FROM runs"))) == Counter(jobs)

@@ -31,15 +31,6 @@ class Work:
 
 
 @pytest.fixture(scope="module")
-def stack() -> Stack:
-    """docker/smoke takes it down, whatever happens here."""
-    stack = Stack()
-    stack.make("up", "WEB=2")
-    stack.wait_until_healthy()
-    return stack
-
-
-@pytest.fixture(scope="module")
 def work(stack: Stack) -> Work:
     """Register, log in, upload, and profile while the worker's container is killed."""
     registered = stack.request("POST", "/api/v1/auth/register", {"email": EMAIL, "password": PASSWORD})
