@@ -68,6 +68,8 @@ def make_engine(url: str, limits: Limits) -> Engine:
         "lock_timeout": limits.lock_ms,
         "idle_in_transaction_session_timeout": limits.idle_ms,
         "client_connection_check_interval": 5_000,
+        # For staged rows. From its first temporary table on, which a refresh has as well, a session keeps it.
+        "temp_buffers": "64MB",
     }
     engine = create_engine(
         url,

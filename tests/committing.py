@@ -26,7 +26,7 @@ from tests.factories.files import Files
 from tests.factories.jobs import Jobs
 
 T = TypeVar("T")
-TEST = Limits("test", statement_ms=20_000)
+TEST = Limits("test", statement_ms=20_000, idle_ms=120_000)  # whoever holds a lock in a test holds on to it
 
 
 class NotedHints(HintQueue):

@@ -18,7 +18,6 @@ SETTINGS = (
     "SET LOCAL lock_timeout = 0",  # and an import that waits is not begun again from its first byte
     "SET LOCAL idle_in_transaction_session_timeout = '10min'",
     "SET LOCAL work_mem = '192MB'",
-    "SET LOCAL temp_buffers = '64MB'",
 )
 NAMES_AT_A_TIME = 20_000
 # A row that is refused gives nothing up, so whoever waits for its value is refused as well, and so on.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from src.database import WORKER
 from src.domain.errors import Invalid
 from src.domain.jobs import JobState
 from src.domain.mapping import MissingColumns
@@ -133,6 +134,15 @@ class TestInsert:
         assert counts(done) == {"rows_read": 3, "inserted": 2, "rejected": 1}
         assert codes(imports.rejects(done)) == [(3, "", "refused")]
         assert [row[0] for row in visits()] == ["1", "3"]
+
+    def test_it_comes_after_whatever_the_session_did_before(
+        self, imports: Imports, workshop: Workshop
+    ) -> None:
+        """Refreshes and undos have temporary tables as well, after which a session takes no other buffers."""
+        for _ in range(2 * WORKER.pool_size):  # each of its sessions in turn
+            with workshop.database.unit_of_work() as session:
+                session.execute(text("CREATE TEMP TABLE used ON COMMIT DROP AS SELECT 1 AS number"))
+        assert counts(imports.load("atendimentos", VISITS)) == {"rows_read": 3, "inserted": 3}
 
 
 class TestUpsert:
