@@ -52,10 +52,8 @@ def load(
     seconds: float = SECONDS,
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Loaded:
-    """Give `on_block` a COPY stream of the good rows, and write what is wrong with the others to `faults`.
-
-    With a `spool`, the good rows are kept there as well, for `writing.write_rows`; `refused` takes a COPY
-    stream of the other rows that have a shape, with what can be read of the fields that the plan compares.
+    """Give `on_block` a COPY stream of the good rows, and write what is wrong with the others to `faults`, and
+    what is to be compared of them to `refused`. A `spool` keeps the good ones for `writing.write_rows`.
     Reading ends early once more than `most_rejects` rows are refused; `Stopped` comes if the caller says so.
     """
     arguments = {
