@@ -1,5 +1,6 @@
 """Imports: how a file is loaded into a dataset, and what became of its rows."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 

@@ -52,7 +52,7 @@ def load(
     seconds: float = SECONDS,
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Loaded:
-    """Give `on_block` a COPY stream of the good rows, and write what is wrong with the others to `faults`, and
+    """Give `on_block` a COPY stream of the good rows; what is wrong with the others goes to `faults`, and
     what is to be compared of them to `refused`. A `spool` keeps the good ones for `writing.write_rows`.
     Reading ends early once more than `most_rejects` rows are refused; `Stopped` comes if the caller says so.
     """
