@@ -23,7 +23,7 @@ from random import Random
 from bench.page import machine, write_section
 from src.domain.rules_reading import read_rules
 from src.engine.profile import profile
-from src.engine.queries.running import Query, Ran, run_query
+from src.engine.queries.running import Query, Question, Ran, run_queries, run_query
 from src.engine.queries.values import TableFile
 from src.engine.reading.detect import detect
 from src.engine.reports.making import Making
@@ -187,8 +187,8 @@ def ours(plan: Plan, tables: Sequence[Table], folder: Path, target: Path) -> Ran
 def whole(plan: Plan, tables: Sequence[Table], target: Path) -> object:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
 
-        def run(query: Query, to: Path) -> Ran:
-            return run_query(query, to, work_dir=Path(folder))
+        def run(questions: Sequence[Question]) -> list[Ran]:
+            return run_queries(questions, work_dir=Path(folder))
 
         return Making(plan, tables[0], tables[1], Path(folder), run).make().figures
 

@@ -127,7 +127,7 @@ def _wait_for_end_of_stdin() -> None:
 def _bound(sandbox: Sandbox) -> None:
     """Writable memory (DATA) is what is bounded: DuckDB reserves far more addresses (AS) than it uses."""
     bounds = {
-        resource.RLIMIT_DATA: sandbox.memory,
+        resource.RLIMIT_DATA: sandbox.reserved or sandbox.memory,
         resource.RLIMIT_CPU: ceil(sandbox.seconds * PROCESSORS),
         resource.RLIMIT_FSIZE: sandbox.disk,
         resource.RLIMIT_NOFILE: sandbox.open_files,

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from src.engine.values import MIB, BrokenFile, Sandbox
+from src.engine.values import GIB, MIB, BrokenFile, Sandbox
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
 
 THREADS = 2
+RESERVED = 4 * GIB  # of addresses, for a child with DuckDB: it keeps those of memory that it gave back
 NO_ROOM = ("No space left", "File too large", "max_temp_directory_size")
 MEMORY_SHARE = 0.4  # of the child's memory; the rest is for Python, libraries and what DuckDB does not count
 
@@ -28,6 +29,22 @@ def connect(
     more: "Mapping[str, object] | None" = None,
 ) -> "Iterator[DuckDBPyConnection]":
     """A connection that spills into `folder`, reads `sources`, writes to `target`; its errors become ours."""
+    with sessions(1, folder, sources, sandbox, target, in_order=in_order, more=more) as (connection,):
+        yield connection
+
+
+@contextmanager
+def sessions(
+    count: int,
+    folder: Path,
+    sources: Sequence[Path],
+    sandbox: Sandbox,
+    target: Path | None = None,
+    *,
+    in_order: bool = False,
+    more: "Mapping[str, object] | None" = None,
+) -> "Iterator[list[DuckDBPyConnection]]":
+    """Several that share all: each can be asked by a thread of its own."""
     import duckdb
 
     settings: dict[str, str | bool | int | float | list[str]] = {
@@ -43,10 +60,12 @@ def connect(
     }
     try:
         with duckdb.connect(":memory:", config=settings) as connection:
-            for name, value in (more or {}).items():
-                connection.execute(f"set {name} = {quoted(value)}")
+            every = [connection, *(connection.cursor() for _ in range(count - 1))]
+            for session in every:  # some of the settings are a session's own
+                for name, value in (more or {}).items():
+                    session.execute(f"set {name} = {quoted(value)}")
             _lock(connection, [folder, target or folder], sources)
-            yield connection
+            yield every
     except duckdb.OutOfMemoryException as error:
         raise MemoryError(str(error)) from error
     except duckdb.IOException as error:

@@ -7,10 +7,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.engine.duck import connect
+from src.engine.duck import RESERVED, connect
 from src.engine.facts import profile_column
 from src.engine.reading.kinds import Kind, column, decimal_mark
 from src.engine.reading.relation import Relation
+from src.engine.reading.tables import read_table
 from src.engine.sandbox import Stopped, ignore_progress, never, run_in_child
 from src.engine.values import (
     MIB,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Profile", "Stopped", "profile"]
 
 SECONDS = 3600.0
+MOST_BY_ONE_CHILD = 8 * MIB
 DEFAULT_LIMITS = ReadLimits()
 
 
@@ -45,13 +47,13 @@ def profile(
 ) -> Profile:
     """Exact facts about every column of the whole file. `Stopped` is raised once `should_stop` says so.
 
-    One child converts the file, another one looks at the columns, so that the memory of both does not add up.
+    One child converts a long file, another one looks at the columns, so that their memory does not add up.
     """
     deadline = time.monotonic() + seconds
 
     def call(function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         left = max(0.0, deadline - time.monotonic())
-        sandbox = replace(limits.sandbox, memory=memory_limit, seconds=left)
+        sandbox = replace(limits.sandbox, memory=memory_limit, reserved=RESERVED, seconds=left)
         return run_in_child(
             function,
             arguments,
@@ -63,14 +65,18 @@ def profile(
 
     with tempfile.TemporaryDirectory(prefix="columns-", dir=work_dir) as folder:
         file = {"path": str(path.resolve()), "detected": asdict(detected), "limits": asdict(limits)}
-        table = call("convert", {**file, "target": str(Path(folder).resolve())})
-        return Profile.from_json(call("profile", table))
+        file["target"] = str(Path(folder).resolve())
+        if path.is_file() and path.stat().st_size <= MOST_BY_ONE_CHILD:
+            return Profile.from_json(call("profile", {"file": file}))
+        return Profile.from_json(call("profile", call("convert", file)))
 
 
 def read_profile(
     arguments: Mapping[str, Any], folder: Path, sandbox: Sandbox, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """The second child's part: the facts about columns that were converted before."""
+    """The child's part: the facts about columns that were converted before, or now of a `file`."""
+    if "file" in arguments:
+        arguments = read_table(arguments["file"], folder, sandbox, on_progress)
     relation, detected = Relation.from_json(arguments["relation"]), Detected.from_json(arguments["detected"])
     with connect(folder, [Path(file) for file in relation.files], sandbox) as connection:
         found = _profile_of(connection, relation, detected, on_progress)

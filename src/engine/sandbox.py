@@ -22,9 +22,11 @@ from src.engine.values import MIB, OnProgress, Sandbox, ShouldStop
 log = logging.getLogger(__name__)
 
 OnBlock = Callable[[bytes], object]
+Watch = Callable[[], None]
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS_BETWEEN_LOOKS = 0.1
+PAGE = os.sysconf("SC_PAGESIZE")
 NO_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"ut of memory", b"annot allocate memory")
 
 
@@ -94,7 +96,7 @@ def run_in_child(
             _send(process, {"function": function, "arguments": arguments, **terms})
             if end:
                 end.close()  # the child has the only one now, so that its end is the end of the stream
-            told = _listen(process, stream, deadline, should_stop)
+            told = _listen(process, stream, _watch(process.pid, sandbox, deadline, should_stop))
             answer = _pass_on(told, on_progress, on_block)
             code = process.wait(max(1.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired as error:
@@ -172,12 +174,12 @@ def _pass_on(
 
 
 def _listen(
-    process: "subprocess.Popen[bytes]", stream: IO[bytes] | None, deadline: float, should_stop: ShouldStop
+    process: "subprocess.Popen[bytes]", stream: IO[bytes] | None, watch: Watch
 ) -> Iterator[dict[str, Any] | bytes]:
     """What the child says, and the blocks of its stream, until both end."""
     words = cast("IO[bytes]", process.stdout).fileno()
     rest = b""
-    for pipe, block in _blocks([words, stream.fileno()] if stream else [words], deadline, should_stop):
+    for pipe, block in _blocks([words, stream.fileno()] if stream else [words], watch):
         if pipe == words:
             *lines, rest = (rest + block).split(b"\n")
             yield from map(json.loads, lines)
@@ -185,22 +187,35 @@ def _listen(
             yield block
 
 
-def _blocks(pipes: Sequence[int], deadline: float, should_stop: ShouldStop) -> Iterator[tuple[int, bytes]]:
+def _blocks(pipes: Sequence[int], watch: Watch) -> Iterator[tuple[int, bytes]]:
     """What comes out of which pipe, looking up at least every tenth of a second."""
     with selectors.DefaultSelector() as selector:
         for pipe in pipes:
             selector.register(pipe, selectors.EVENT_READ)
         while selector.get_map():
-            if should_stop():
-                raise Stopped
-            if time.monotonic() > deadline:
-                raise _too_late()
+            watch()
             for key, _ in selector.select(SECONDS_BETWEEN_LOOKS):
                 block = os.read(key.fd, MIB)
                 if block:
                     yield key.fd, block
                 else:
                     selector.unregister(key.fd)
+
+
+def _watch(pid: int, sandbox: Sandbox, deadline: float, should_stop: ShouldStop) -> Watch:
+    """Raises what is a reason to end the child."""
+    memory = Path(f"/proc/{pid}/statm")  # Linux only; elsewhere the child has none but its own bounds
+
+    def watch() -> None:
+        if should_stop():
+            raise Stopped
+        if time.monotonic() > deadline:
+            raise _too_late()
+        with suppress(OSError, IndexError):
+            if int(memory.read_bytes().split()[1]) * PAGE > sandbox.memory:
+                raise out_of_memory()
+
+    return watch
 
 
 def _too_late() -> EngineTimeout:

@@ -30,10 +30,14 @@ class BrokenFile(Invalid):
 
 @dataclass(frozen=True, kw_only=True)
 class Sandbox:
-    """What a child process may use; it is killed at the deadline."""
+    """What a child process may use; it is killed at the deadline.
+
+    `reserved`: the writable memory that it may ask for, if that may be more than it may have at a time.
+    """
 
     seconds: float = 20
     memory: int = 512 * MIB
+    reserved: int | None = None
     disk: int = 64 * GIB
     open_files: int = 256
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from src.config import Settings
 from src.domain.errors import FieldError, TooLarge
 from src.domain.rules_reading import read_rules
 from src.engine.profile import profile
-from src.engine.queries.running import Query, Ran, run_query
+from src.engine.queries.running import Question, Ran, run_queries
 from src.engine.queries.values import TableFile
 from src.engine.reports.formats import Sheet
 from src.engine.reports.making import Making
@@ -66,7 +66,7 @@ def try_report(
             path = Path(stack.enter_context(storage.local_path(order.reference.storage_key)))
             reference = trying.table(order.reference, TableFile(path, *reading_of(order.reference)))
         made = Making(
-            plan_of(rules, table, reference, values, "csv"), table, reference, folder, trying.query
+            plan_of(rules, table, reference, values, "csv"), table, reference, folder, trying.answers
         ).make()
         rows = list(Sheet(made.report, "", made.columns).rows())
     figures = {name: made.figures[name] for name in ("rows_in", "unmatched", "uncomputable")}
@@ -93,5 +93,5 @@ class _Trying:
         )
         return Table(TableFile(content.path, found.detected, found.regular), found)
 
-    def query(self, query: Query, target: Path) -> Ran:
-        return run_query(query, target, work_dir=self.folder, seconds=SECONDS, limits=self.readers.limits)
+    def answers(self, questions: Sequence[Question]) -> list[Ran]:
+        return run_queries(questions, work_dir=self.folder, seconds=SECONDS, limits=self.readers.limits)

@@ -1,6 +1,7 @@
 """The job that makes a report: profiles what was not profiled, plans, writes, and keeps what came of it."""
 
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -12,7 +13,7 @@ from src.domain.files import storage_key
 from src.domain.ids import uuid7
 from src.domain.rules_reading import read_rules
 from src.engine.profile import Stopped, profile
-from src.engine.queries.running import Query, Ran, run_query
+from src.engine.queries.running import Question, Ran, run_queries
 from src.engine.queries.values import EngineName, TableFile
 from src.engine.reports.formats import WRITERS, Sheet
 from src.engine.reports.making import Making
@@ -98,7 +99,7 @@ class _Work:
     def made(self, report: Report, table: Table, reference: Table | None) -> tuple[Made, Kept]:
         rules = read_rules(report.document)
         plan = plan_of(rules, table, reference, values_of(rules, report.parameters), "csv")
-        made = Making(plan, table, reference, self.folder, self.query).make()
+        made = Making(plan, table, reference, self.folder, self.answers).make()
         kept: Kept = {"table_file_id": self.kept(made.report, f"{report.name}.csv", "csv")}
         if report.format != "csv":
             target = self.folder / f"report.{report.format}"
@@ -112,18 +113,17 @@ class _Work:
                 kept[f"{name}_file_id"] = self.kept(path, f"{report.name}-{name}.csv", "csv")
         return made, kept
 
-    def query(self, query: Query, target: Path) -> Ran:
-        ran = run_query(
-            query,
-            target,
+    def answers(self, questions: Sequence[Question]) -> list[Ran]:
+        found = run_queries(
+            questions,
             work_dir=self.folder,
             on_progress=self.run.progress,
             should_stop=self.run.should_stop,
             limits=read_limits(self.run.adapters.settings),
             cluster=cluster_of(self.run.adapters.settings),
         )
-        self.engine = ran.engine
-        return ran
+        self.engine = found[-1].engine
+        return found
 
     def kept(self, path: Path, name: str, form: str) -> tuple[Upload, str, str]:
         """The bytes in storage; until the job's end names them, a crash leaves them to the sweep."""

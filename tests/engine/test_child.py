@@ -14,7 +14,7 @@ import pytest
 
 import src.engine.child  # noqa: F401 # so that every error that a child may raise is known
 from src.domain.errors import DomainError, FieldError, Unavailable
-from src.engine.duck import connect
+from src.engine.duck import RESERVED, connect
 from src.engine.profile import profile
 from src.engine.reading.detect import detect
 from src.engine.sandbox import (
@@ -238,6 +238,12 @@ class TestBounds:
         with pytest.raises(EngineOutOfMemory):
             detect(path, "a", limits)
 
+    def test_what_is_resident_is_bounded_where_more_may_be_reserved(self, large: Path) -> None:
+        sandbox = replace(SANDBOX, memory=8 * MIB, reserved=RESERVED)
+        file = {"path": str(large), "detected": asdict(detect(large, large.name)), "limits": asdict(LIMITS)}
+        with pytest.raises(EngineOutOfMemory, match="more memory"):
+            run_in_child("convert", {**file, "target": str(large.parent)}, sandbox)
+
     def test_sql_that_runs_out_of_memory_is_the_same_error(self, tmp_path: Path) -> None:
         with pytest.raises(MemoryError), connect(tmp_path, [], Sandbox(memory=10 * MIB)) as connection:
             connection.execute("select list(i) from range(10000000) t(i)").fetchall()
@@ -272,7 +278,7 @@ class TestBounds:
             )
         assert "JWT_SECRET" not in seen["environ"]
         limits = {line[:26].strip(): line[26:].split() for line in seen["limits"].splitlines()[1:]}
-        assert limits["Max data size"][:2] == [str(512 * MIB)] * 2
+        assert limits["Max data size"][:2] == [str(RESERVED)] * 2
         assert limits["Max cpu time"][:2] == ["240"] * 2
         assert limits["Max open files"][:2] == ["256"] * 2
         assert limits["Max file size"][:2] == [str(SANDBOX.disk)] * 2

@@ -14,7 +14,6 @@ from src.domain.formulas import parse, type_named
 from src.domain.patterns import check_pattern
 from src.engine.formulas import Computed, compute, data_type
 from src.engine.operations.aggregating import aggregated
-from src.engine.operations.deduplicating import deduplicated
 from src.engine.operations.faults import UnreadableValue
 from src.engine.operations.filters import conditions
 from src.engine.operations.literals import literal
@@ -30,11 +29,11 @@ PRIME, MULTIPLIER, STRIDE = 2_147_483_647, 48_271, 1_000_003  # of the pseudo-ra
 
 
 def dedup(rows: Rows, arguments: Arguments, _: Tables) -> Rows:
-    return deduplicated(rows, arguments.get("columns") or rows.names, is_last=arguments["keep"] == "last")
+    return rows.one_of_each(arguments.get("columns") or rows.names, arguments["keep"])
 
 
 def unique(rows: Rows, arguments: Arguments, _: Tables) -> Rows:
-    return deduplicated(rows, [arguments["column"]], is_last=False)
+    return rows.one_of_each([arguments["column"]], "first")
 
 
 def filter_(rows: Rows, arguments: Arguments, _: Tables) -> Rows:

@@ -1,16 +1,18 @@
-"""Statements answered by children of ours, about files that are read as they are, or converted first."""
+"""Questions answered by a child of ours, about files that are read as they are, or converted first."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from src.engine.queries.statements import Statements
-from src.engine.queries.values import Ran, TableFile
-from src.engine.values import ReadLimits
+from src.engine.queries.duckdb import statements
+from src.engine.queries.statements import Asked
+from src.engine.queries.values import EngineName, Question, Ran, TableFile
+from src.engine.values import MIB, ReadLimits
 
 Call = Callable[[str, Mapping[str, Any]], dict[str, Any]]
+MOST_CONVERTED_ON_THE_WAY = 8 * MIB  # a longer file has a child of its own, with all the memory
 
 
 @dataclass(frozen=True)
@@ -21,24 +23,32 @@ class Answering:
     limits: ReadLimits
     call: Call
 
-    def answer(self, statements: Statements, files: Mapping[str, TableFile], target: Path) -> Ran:
-        """Write what the statements select to `target`.
+    def answer(self, questions: Sequence[Question]) -> list[Ran]:
+        """Write what each finds to its target, up to one that should have found nothing and did."""
+        files = {name: file for one in questions for name, file in one.query.sources.items()}
+        answer = self.about([_asked(one) for one in questions], files)
+        engine: EngineName = {"name": "duckdb", "version": version("duckdb")}
+        return [
+            Ran({name: answer["rows_in"][name] for name in one.query.sources}, rows, engine)
+            for one, rows in zip(questions, answer["rows_out"], strict=False)
+        ]
+
+    def about(self, asked: Sequence[Asked], files: Mapping[str, TableFile]) -> dict[str, Any]:
+        """The child's answer about files.
 
         A regular file is read as it is. Any other one is converted first, to its last row or to the reason
         why that fails; and so is one that the fast reader, against the proof, did not read as it should.
         """
         sources = {name: self._direct(file) or self._converted(name, file) for name, file in files.items()}
-        answer = self.query(statements, sources, target)
+        answer = self.ask(asked, sources)
         if answer["misread"]:
             sources |= {name: self._converted(name, files[name]) for name in answer["misread"]}
-            answer = self.query(statements, sources, target)
-        rows_in = {name: source["rows"] for name, source in sources.items()}
-        return Ran(rows_in, answer["rows_out"], {"name": "duckdb", "version": version("duckdb")})
+            answer = self.ask(asked, sources)
+        return answer
 
-    def query(self, statements: Statements, sources: Mapping[str, Any], target: Path) -> dict[str, Any]:
+    def ask(self, asked: Sequence[Asked], sources: Mapping[str, Any]) -> dict[str, Any]:
         """The child's answer about sources that it can read."""
-        arguments = {"statements": statements.to_json(), "target": str(target.resolve()), "sources": sources}
-        return self.call("query", arguments)
+        return self.call("query", {"asked": [asdict(one) for one in asked], "sources": sources})
 
     def _direct(self, file: TableFile) -> dict[str, Any] | None:
         """A file that was proven to be regular, as it is."""
@@ -53,8 +63,7 @@ class Answering:
             "has_breaks": file.regular.has_breaks,
             "longest": self.limits.record_bytes,
         }
-        rows = file.regular.records - file.detected.has_header
-        return {"rows": rows, "relation": None, "text": text, "found": None}
+        return {"rows": file.regular.records - file.detected.has_header, "text": text}
 
     def _converted(self, name: str, file: TableFile) -> dict[str, Any]:
         """A file as columns on disk."""
@@ -66,5 +75,16 @@ class Answering:
             "limits": asdict(self.limits),
             "target": str(folder.resolve()),
         }
-        relation = self.call("convert", arguments)["relation"]
-        return {"rows": relation["rows"], "relation": relation, "text": None, "found": None}
+        if file.path.is_file() and file.path.stat().st_size <= MOST_CONVERTED_ON_THE_WAY:
+            return {"file": arguments}
+        return {"relation": self.call("convert", arguments)["relation"]}
+
+
+def _asked(question: Question) -> Asked:
+    query = question.query
+    return Asked(
+        statements=statements(query.rows, query.format),
+        sources=list(query.sources),
+        target=str(question.target.resolve()),
+        must_be_empty=question.must_be_empty,
+    )

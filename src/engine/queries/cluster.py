@@ -18,7 +18,7 @@ from src.engine.queries.cluster_faults import not_all_there
 from src.engine.queries.duckdb import statements
 from src.engine.queries.rows import ROW
 from src.engine.queries.spark import RESULT, result_of, spark_statements
-from src.engine.queries.statements import Statements
+from src.engine.queries.statements import Asked, Statements
 from src.engine.queries.values import Query, Ran, TableFile
 from src.engine.values import GIB, Sandbox
 
@@ -86,9 +86,13 @@ def _publish(name: str, file: TableFile, answering: Answering, shared: Path) -> 
         headers=columns,
         are_numbers=[False] * len(columns),
         is_joined=False,
+        is_divisible=False,
+        is_gathered=False,
         format="parquet",
     )
-    return answering.answer(everything, {name: file}, _shared_file(shared, name)).rows_out
+    asked = Asked(everything, [name], str(_shared_file(shared, name)))
+    rows: int = answering.about([asked], {name: file})["rows_out"][0]
+    return rows
 
 
 def _collected(query: Query, target: Path, answering: Answering, answer: Mapping[str, Any]) -> int:
@@ -96,9 +100,9 @@ def _collected(query: Query, target: Path, answering: Answering, answer: Mapping
     found, written = answer["found"], answer["rows"]
     if not found["files"]:
         raise not_all_there(written, 0)
-    source = {"rows": written, "relation": None, "text": None, "found": found}
     rows = statements(result_of(query.rows), query.format)
-    rows_out: int = answering.query(rows, {RESULT: source}, target)["rows_out"]
+    asked = Asked(rows, [RESULT], str(target.resolve()))
+    rows_out: int = answering.ask([asked], {RESULT: {"found": found}})["rows_out"][0]
     if rows_out != written:
         raise not_all_there(written, rows_out)
     return rows_out

@@ -1,6 +1,7 @@
 """Queries as SQL of DuckDB: all that this engine needs said in its own words."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 import ibis
 import ibis.expr.types as ir
@@ -8,33 +9,67 @@ from ibis.backends.sql.compilers import DuckDBCompiler
 from sqlglot import exp
 
 from src.engine.queries.functions import to_json
-from src.engine.queries.rows import QueryColumn, Rows
+from src.engine.queries.rows import ROW, Part, QueryColumn, Rows
 from src.engine.queries.statements import OutputFormat, PartStatement, Statements
+
+CHANGING = (
+    exp.Where,
+    exp.Join,
+    exp.Group,
+    exp.AggFunc,
+    exp.Having,
+    exp.Window,
+    exp.Order,
+    exp.Limit,
+    exp.Offset,
+    exp.Distinct,
+    exp.SetOperation,
+    exp.Unnest,
+)
 
 
 def statements(rows: Rows, form: OutputFormat) -> Statements:
     """What to execute, one after the other, and what is selected in the end."""
     sets = {part.name for part in rows.parts if part.is_set}
-    parts = [
-        PartStatement(
-            name=part.name,
-            select=_tree(part.table, sets).sql("duckdb"),
-            set_of=rows.source if part.is_set else None,
-            may_stop=part.may_stop,
-            refusal=part.refusal,
-        )
-        for part in rows.parts
-    ]
     selected = rows.in_order().select(**_selection(rows, form))
     tree = _tree(selected, sets)
     return Statements(
-        parts=parts,
+        parts=[_statement(part, rows.source, sets) for part in rows.parts],
         select=tree.sql("duckdb"),
         headers=rows.names,
         are_numbers=[column.reading.type in ("integer", "decimal") for column in rows.columns],
         is_joined=any(True for _ in tree.find_all(exp.Join)),
+        is_gathered=any(True for _ in tree.find_all(exp.Order, exp.Group, exp.Window)),
+        is_divisible=_is_whole(tree, exp.Where)
+        and any(column.name == ROW for column in tree.find_all(exp.Column))
+        and len(sets) == len(rows.parts),
         format=form,
     )
+
+
+def _statement(part: Part, source: str, sets: Collection[str]) -> PartStatement:
+    found = PartStatement(
+        name=part.name,
+        select="",
+        set_of=source if part.is_set else None,
+        may_stop=part.may_stop,
+        refusal=part.refusal,
+    )
+    if part.choice is None:
+        return replace(found, select=_tree(part.table, sets).sql("duckdb"))
+    tree = _tree(part.choice.table, sets)
+    return replace(
+        found,
+        select=tree.sql("duckdb"),
+        keep=part.choice.keep,
+        keys=part.choice.table.columns[2:],
+        is_whole=_is_whole(tree),
+    )
+
+
+def _is_whole(tree: exp.Expression, *allowed: type[exp.Expression]) -> bool:
+    """Whether each row of one table is selected as it is, and nothing but what is allowed happens besides."""
+    return not any(True for _ in tree.find_all(*(kind for kind in CHANGING if kind not in allowed)))
 
 
 def _selection(rows: Rows, form: OutputFormat) -> dict[str, ir.Value]:

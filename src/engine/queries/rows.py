@@ -11,7 +11,9 @@ from typing import Self
 import ibis
 import ibis.expr.types as ir
 
+from src.engine.queries.functions import hashed
 from src.engine.queries.readings import as_text, harmless, reading_of, typed
+from src.engine.queries.statements import Keep
 from src.engine.values import Column
 
 ROW = "row"  # where a row stands in its file, from 0; a column that nobody sees
@@ -46,10 +48,19 @@ IN_PLACE = (Key(ROW),)
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Rows of which one is kept for each key: a table of `row`, the `hash` of the key, and its columns."""
+
+    table: ir.Table
+    keep: Keep
+
+
+@dataclass(frozen=True)
 class Part:
     """A table that is found before the rows are, under a name that they ask for it by.
 
     `is_set`: row numbers of the source. `may_stop`: it may be known before a file is read to its end.
+    `choice`: how to find them without a table of all groups, for an engine that can't keep one.
     With a `refusal` nothing is asked: it holds cells with the numbers of their rows, and there must be none.
     """
 
@@ -58,6 +69,7 @@ class Part:
     is_set: bool = False
     may_stop: bool = False
     refusal: str | None = None
+    choice: Choice | None = None
 
 
 @dataclass(frozen=True)
@@ -111,21 +123,30 @@ class Rows:
 
     def among(self, numbers: ir.Table) -> Self:
         """The rows whose numbers are in the column `row` of another table, which is found first."""
-        rows, found = self.beforehand(numbers.select(ROW), is_set=not self.is_renumbered)
-        return rows.where(rows.table[ROW].isin(found[ROW]))
+        return self._kept(numbers.select(ROW), is_set=not self.is_renumbered)
 
-    def beforehand(
-        self, table: ir.Table, *, is_set: bool = False, may_stop: bool = False
-    ) -> tuple[Self, ir.Table]:
-        """The same rows, and a table that is found once before them."""
-        name = f"part_{self.source}_{len(self.parts)}"
-        part = Part(name, table, is_set=is_set, may_stop=may_stop)
-        return replace(self, parts=(*self.parts, part)), ibis.table(table.schema(), name=name)
+    def one_of_each(self, names: Sequence[str], keep: Keep) -> Self:
+        """One row for each combination of texts in these columns."""
+        rows = self.numbered()
+        keys = {f"key_{place}": rows.identity(name) for place, name in enumerate(names)}
+        keyed = rows.table.select(**{ROW: rows.table[ROW], "hash": hashed(*keys.values()), **keys})
+        number = keyed[ROW].min() if keep == "first" else keyed[ROW].max()
+        numbers = keyed.group_by(list(keys)).agg(**{ROW: number}).select(ROW)
+        return rows._kept(numbers, is_set=True, choice=Choice(keyed, keep))  # noqa: SLF001 # its own kind
+
+    def _kept(self, numbers: ir.Table, *, is_set: bool, choice: Choice | None = None) -> Self:
+        part = Part(self._next_part, numbers, is_set=is_set, choice=choice)
+        found = ibis.table(numbers.schema(), name=part.name)
+        return replace(self, parts=(*self.parts, part)).where(self.table[ROW].isin(found[ROW]))
+
+    @property
+    def _next_part(self) -> str:
+        return f"part_{self.source}_{len(self.parts)}"
 
     def unless_any(self, bad: ir.BooleanValue, name: str, refusal: str) -> Self:
         """The same rows, provided that nothing is wrong with any; else a cell that is bad is named."""
         cells = self.table.filter(bad).select(**{ROW: self.table[ROW], "cell": self.text(name)})
-        part = Part(f"part_{self.source}_{len(self.parts)}", cells, may_stop=True, refusal=refusal)
+        part = Part(self._next_part, cells, may_stop=True, refusal=refusal)
         return replace(self, parts=(*self.parts, part))
 
     def with_values(

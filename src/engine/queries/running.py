@@ -2,22 +2,23 @@
 
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from src.engine.duck import RESERVED
 from src.engine.queries.answering import Answering
 from src.engine.queries.cluster import Cluster, run_on_cluster
-from src.engine.queries.duckdb import statements
 from src.engine.queries.statements import OutputFormat
-from src.engine.queries.values import Query, Ran, TableFile
+from src.engine.queries.values import Query, Question, Ran, TableFile
 from src.engine.sandbox import ignore_progress, never, run_in_child
-from src.engine.values import MIB, OnProgress, ReadLimits, ShouldStop
+from src.engine.values import GIB, OnProgress, ReadLimits, ShouldStop
 
-__all__ = ["Cluster", "OutputFormat", "Query", "Ran", "TableFile", "run_query"]
+__all__ = ["Cluster", "OutputFormat", "Query", "Question", "Ran", "TableFile", "run_queries", "run_query"]
 
 SECONDS = 3600.0
+MEMORY = GIB
 DEFAULT_LIMITS = ReadLimits()
 
 
@@ -26,7 +27,7 @@ def run_query(
     target: Path,
     *,
     work_dir: Path,
-    memory_limit: int = 512 * MIB,
+    memory_limit: int = MEMORY,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
     seconds: float = SECONDS,
@@ -37,13 +38,38 @@ def run_query(
 
     It runs here, or on the cluster; what it gives is the same.
     """
+    (ran,) = run_queries(
+        [Question(query, target)],
+        work_dir=work_dir,
+        memory_limit=memory_limit,
+        on_progress=on_progress,
+        should_stop=should_stop,
+        seconds=seconds,
+        limits=limits,
+        cluster=cluster,
+    )
+    return ran
+
+
+def run_queries(
+    questions: Sequence[Question],
+    *,
+    work_dir: Path,
+    memory_limit: int = MEMORY,
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never,
+    seconds: float = SECONDS,
+    limits: ReadLimits = DEFAULT_LIMITS,
+    cluster: Cluster | None = None,
+) -> list[Ran]:
+    """The same for several, by one child; nothing is asked behind one that should have found nothing."""
     deadline = time.monotonic() + seconds
 
     def call(function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         left = max(0.0, deadline - time.monotonic())
-        sandbox = replace(limits.sandbox, memory=memory_limit, seconds=left)
+        sandbox = replace(limits.sandbox, memory=memory_limit, reserved=RESERVED, seconds=left)
         if cluster and function == "cluster":
-            sandbox = cluster.widened(sandbox)
+            sandbox = cluster.widened(replace(sandbox, reserved=None))
         return run_in_child(
             function,
             arguments,
@@ -54,11 +80,16 @@ def run_query(
         )
 
     with tempfile.TemporaryDirectory(prefix="query-", dir=work_dir) as folder:
-        return execute(query, target, Answering(Path(folder), limits, call), cluster)
+        return execute(questions, Answering(Path(folder), limits, call), cluster)
 
 
-def execute(query: Query, target: Path, answering: Answering, cluster: Cluster | None = None) -> Ran:
+def execute(questions: Sequence[Question], answering: Answering, cluster: Cluster | None = None) -> list[Ran]:
     """The same with a way to call the functions that belong into a child."""
-    if cluster:
-        return run_on_cluster(query, target, answering, cluster)
-    return answering.answer(statements(query.rows, query.format), query.sources, target)
+    if cluster is None:
+        return answering.answer(questions)
+    found: list[Ran] = []
+    for question in questions:
+        found.append(run_on_cluster(question.query, question.target, answering, cluster))
+        if question.must_be_empty and found[-1].rows_out:
+            break
+    return found

@@ -1,12 +1,13 @@
 """A query as it crosses into the engine's process: SQL that we wrote, and what to make of what it selects."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal, Self
 
 from src.domain.errors import Invalid
 
 LONGEST_SHOWN = 100
+Keep = Literal["first", "last"]
 OutputFormat = Literal["csv", "xlsx", "jsonl", "parquet"]
 
 
@@ -17,13 +18,20 @@ class UnreadableCell(Invalid):
 
 @dataclass(frozen=True)
 class PartStatement:
-    """What is found first: row numbers of the source `set_of`, a table, or cells that are refused."""
+    """What is found first: row numbers of the source `set_of`, a table, or cells that are refused.
+
+    With `keep`, rows with `keys` are selected, and the numbers are those of the first or last of each key;
+    `is_whole`, they are all rows of a file, in its order.
+    """
 
     name: str
     select: str
     set_of: str | None
     may_stop: bool
     refusal: str | None
+    keep: Keep | None = None
+    keys: Sequence[str] = ()
+    is_whole: bool = False
 
     def refuse(self, cells: Iterable[tuple[int, str]]) -> None:
         """Where one was found that must not be there."""
@@ -36,6 +44,8 @@ class Statements:
     """A query for DuckDB: what is found first, one after the other, and what is selected in the end.
 
     `headers` are the names of what is selected; where one `is_number`, a workbook has numbers.
+    `is_gathered`: all rows are seen before the first comes out.
+    `is_divisible`: each row of the only source is selected or not, as it is, by its number among others.
     """
 
     parts: list[PartStatement]
@@ -43,11 +53,24 @@ class Statements:
     headers: list[str]
     are_numbers: list[bool]
     is_joined: bool
+    is_divisible: bool
+    is_gathered: bool
     format: OutputFormat
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         return cls(**{**data, "parts": [PartStatement(**part) for part in data["parts"]]})
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+
+@dataclass(frozen=True)
+class Asked:
+    """Statements about some of the sources, and where what they select is to be written."""
+
+    statements: Statements
+    sources: Sequence[str]
+    target: str
+    must_be_empty: bool = False
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**{**data, "statements": Statements.from_json(data["statements"])})

@@ -28,6 +28,15 @@ class Query:
     format: OutputFormat = "csv"
 
 
+@dataclass(frozen=True)
+class Question:
+    """A query, and the file that its rows go to. `must_be_empty`: if it finds any, the rest is not asked."""
+
+    query: Query
+    target: Path
+    must_be_empty: bool = False
+
+
 class EngineName(TypedDict):
     name: str
     version: str

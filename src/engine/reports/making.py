@@ -2,8 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 from src.domain.formulas import Type
 from src.domain.rules import Lookup
 from src.engine.queries.rows import Rows
-from src.engine.queries.running import Query, Ran
+from src.engine.queries.running import Query, Question, Ran
 from src.engine.queries.statements import OutputFormat
 from src.engine.reports.lookups import duplicates, unmatched
 from src.engine.reports.planning import Output, Plan
 from src.engine.reports.values import DuplicateKey, Made, Table, UnmatchedKeys
 
-Run = Callable[[Query, Path], Ran]
+Run = Callable[[Sequence[Question]], list[Ran]]
 NAMED = 5  # keys in an error
 TYPE_NAMES: Mapping[str, str] = {"number": "decimal", "double": "decimal", "nothing": "text"}
 
@@ -34,12 +33,16 @@ class Making:
 
     def make(self) -> Made:
         """The report as CSV. What was not found is counted while its rows are written."""
-        self.check_keys()
         report = self.folder / "report.csv"
-        with ThreadPoolExecutor(2) as pool:
-            written = pool.submit(self.ask, self.plan.rows, report, "csv")
-            missed = pool.submit(self.missed)
-            ran, misses = written.result(), missed.result()
+        twice, missed, failing = self.twice(), self.missed(), self.failing()
+        rows = Question(self.query(self.plan.rows, "csv"), report)
+        answers = self.run([*twice, rows, *missed, *failing])
+        self.refuse_twice(twice[: len(answers)])
+        ran = answers[len(twice)]
+        misses = [
+            self.miss(lookup, found(question))
+            for lookup, question in zip(self.plan.lookups, missed, strict=True)
+        ]
         self.refuse_misses(misses)
         figures: dict[str, Any] = {
             "rows_in": ran.rows_in["input"],
@@ -48,54 +51,63 @@ class Making:
             "uncomputable": 0,
         }
         uncomputable = None
-        if self.plan.failing is not None:
-            figures["uncomputable"], uncomputable = self.uncomputable(self.plan.failing)
+        for question in failing:
+            figures["uncomputable"], uncomputable = self.uncomputable(found(question))
         columns = [described(output) for output in self.plan.outputs]
         return Made(report, figures, self.sample(misses), uncomputable, columns)
 
-    def ask(self, rows: Rows, target: Path, form: OutputFormat) -> Ran:
+    def query(self, rows: Rows, form: OutputFormat) -> Query:
         files = {"input": self.table.file}
         if self.reference is not None and self.plan.lookups:
             files["reference"] = self.reference.file
         names = {rows.source} if rows.source == "reference" else set(files)
-        return self.run(Query(rows, {name: files[name] for name in sorted(names)}, form), target)
+        return Query(rows, {name: files[name] for name in sorted(names)}, form)
 
-    def found(self, rows: Rows, name: str) -> list[dict[str, Any]]:
-        """The answer to a small question."""
+    def small(self, rows: Rows, name: str, *, must_be_empty: bool = False) -> Question:
+        """A question whose answer is short."""
         target = self.folder / f"{name}.jsonl"
-        self.ask(rows, target, "jsonl")
-        with target.open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
+        return Question(self.query(rows, "jsonl"), target, must_be_empty=must_be_empty)
 
-    def check_keys(self) -> None:
-        """A key that is in the reference twice would double rows in silence."""
-        for place, lookup in enumerate(self.plan.lookups):
-            assert self.plan.reference is not None  # noqa: S101  there are no lookups without one
-            twice = self.found(duplicates(self.plan.reference, lookup), f"twice{place}")
-            if twice:
+    def twice(self) -> list[Question]:
+        """Keys that are in the reference twice: they would double rows in silence."""
+        reference = self.plan.reference
+        return [
+            self.small(duplicates(reference, lookup), f"twice{place}", must_be_empty=True)
+            for place, lookup in enumerate(self.plan.lookups)
+            if reference is not None
+        ]
+
+    def missed(self) -> list[Question]:
+        """Keys of the input that the reference lacks."""
+        reference = self.plan.reference
+        return [
+            self.small(unmatched(self.plan.input, reference, lookup), f"missed{place}")
+            for place, lookup in enumerate(self.plan.lookups)
+            if reference is not None
+        ]
+
+    def failing(self) -> list[Question]:
+        """Cells that have no value, if there can be any."""
+        return [] if self.plan.failing is None else [self.small(self.plan.failing, "uncomputable")]
+
+    def refuse_twice(self, asked: Sequence[Question]) -> None:
+        for lookup, question in zip(self.plan.lookups, asked, strict=False):
+            if twice := found(question):
                 keys = "; ".join(f"«{_key(lookup, one)}» in {one['n']} rows" for one in twice[:NAMED])
                 raise DuplicateKey(
                     f"Of {', '.join(lookup.on)}, the reference has {keys}. Each key may be there once.",
                     columns=list(lookup.on),
                 )
 
-    def missed(self) -> list[dict[str, Any]]:
-        misses = []
-        for place, lookup in enumerate(self.plan.lookups):
-            assert self.plan.reference is not None  # noqa: S101  there are no lookups without one
-            rows = self.found(unmatched(self.plan.input, self.plan.reference, lookup), f"missed{place}")
-            name = ", ".join(lookup.on)
-            first = rows[0] if rows else {"keys": 0, "total": 0}
-            misses.append(
-                {
-                    "lookup": name,
-                    "keys": int(first["keys"]),
-                    "rows": int(first["total"]),
-                    "sample": [(row["key"], int(row["n"])) for row in rows],
-                    "fails": lookup.missing == "fail",
-                }
-            )
-        return misses
+    def miss(self, lookup: Lookup, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        first = rows[0] if rows else {"keys": 0, "total": 0}
+        return {
+            "lookup": ", ".join(lookup.on),
+            "keys": int(first["keys"]),
+            "rows": int(first["total"]),
+            "sample": [(row["key"], int(row["n"])) for row in rows],
+            "fails": lookup.missing == "fail",
+        }
 
     def refuse_misses(self, misses: list[dict[str, Any]]) -> None:
         for miss in misses:
@@ -117,21 +129,26 @@ class Making:
                 writer.writerows([miss["lookup"], key, rows] for key, rows in miss["sample"])
         return target
 
-    def uncomputable(self, failing: Rows) -> tuple[int, Path | None]:
+    def uncomputable(self, rows: Sequence[Mapping[str, Any]]) -> tuple[int, Path | None]:
         """How many cells have no value, and which, with the reasons."""
-        found = self.found(failing, "uncomputable")
-        if not found:
+        if not rows:
             return 0, None
         target = self.folder / "uncomputable.csv"
         names = {f"r{place}": output.name for place, output in enumerate(self.plan.outputs)}
         with target.open("w", encoding="utf-8", newline="") as out:
             writer = csv.writer(out, lineterminator="\n")
             writer.writerow(["row", "output", "reason"])
-            for row in found:
+            for row in rows:
                 writer.writerows(
                     [row["place"], name, row[key]] for key, name in names.items() if row.get(key)
                 )
-        return int(found[0]["total"]), target
+        return int(rows[0]["total"]), target
+
+
+def found(question: Question) -> list[dict[str, Any]]:
+    """The short answer to a question."""
+    with question.target.open(encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 def described(output: Output) -> dict[str, Any]:

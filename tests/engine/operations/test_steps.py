@@ -273,9 +273,9 @@ class TestSamples:
 
 def test_rows_behind_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a hash that is the same for all, only the texts can decide."""
-    from src.engine.operations import deduplicating
+    from src.engine.queries import rows as queries
 
-    monkeypatch.setattr(deduplicating, "hashed", lambda *texts: texts[0].length() * 0)
+    monkeypatch.setattr(queries, "hashed", lambda *texts: texts[0].length() * 0)
     rows = [{"n": str(number % 70), "t": "x"} for number in range(500)]
     found = applied([{"operation": "dedup", "keep": "last"}], stored(tmp_path, rows))
     assert found == rows[-70:]

@@ -18,7 +18,7 @@ from src.engine.queries.rows import Rows, scan
 from src.engine.queries.running import execute
 from src.engine.queries.spark_child import found_on, session
 from src.engine.queries.statements import OutputFormat
-from src.engine.queries.values import Query, Ran, TableFile
+from src.engine.queries.values import Query, Question, Ran, TableFile
 from src.engine.reading.detect import detect
 from src.engine.reading.tables import read_table
 from src.engine.sandbox import ignore_progress
@@ -119,9 +119,9 @@ def run(
         return json.loads(json.dumps(HERE[function](arguments, folder, SANDBOX, ignore_progress)))
 
     rows = step(*(scan(name, file.detected.columns) for name, file in files.items()))
-    return execute(
-        Query(rows, files, form), target, Answering(folder, LIMITS, call), cluster_in(folder, master)
-    )
+    question = Question(Query(rows, files, form), target)
+    (ran,) = execute([question], Answering(folder, LIMITS, call), cluster_in(folder, master))
+    return ran
 
 
 def cluster_in(folder: Path, master: str = CLUSTER_URL) -> Cluster | None:

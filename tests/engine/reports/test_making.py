@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -15,7 +15,7 @@ import pytest
 from src.domain.errors import DomainError
 from src.domain.rules_reading import read_rules
 from src.engine.queries.answering import Answering
-from src.engine.queries.running import Query, Ran, execute
+from src.engine.queries.running import Question, Ran, execute
 from src.engine.queries.values import TableFile
 from src.engine.reports.formats import WRITERS, Sheet
 from src.engine.reports.making import Making
@@ -73,8 +73,8 @@ def make(tmp_path: Path) -> Make:
         profile = profiled(path)
         return Table(TableFile(path, profile.detected, profile.regular), profile)
 
-    def run(query: Query, target: Path) -> Ran:
-        folder = target.parent / f"{target.name}-work"
+    def run(questions: Sequence[Question]) -> list[Ran]:
+        folder = tmp_path / "work"
         folder.mkdir()
 
         def call(function: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def make(tmp_path: Path) -> Make:
             )
             return found
 
-        return execute(query, target, Answering(folder, LIMITS, call), cluster_in(folder))
+        return execute(questions, Answering(folder, LIMITS, call), cluster_in(folder))
 
     def made(
         document: Any = SHORT, source: str = INPUT, reference: str | None = REFERENCE, **parameters: str
