@@ -24,7 +24,7 @@ from bench.page import machine, write_section
 
 HEADING = "## Operations"
 COLUMNS = ("id", "name", "day", "amount", "currency", "code", "note")
-LIMIT = "307MiB"  # what the service gives DuckDB of its child's 768 MiB
+LIMIT = "409MiB"  # what the service gives DuckDB of its child's memory
 LEAST = 900
 MAKE = """
     copy (select 'K' || lpad((k * 7919 % {rows})::varchar, 9, '0') as id,
