@@ -61,13 +61,16 @@ def _prepared(run: JobRun, import_id: UUID) -> tuple[Import, File]:
     """The import and its file; where a recipe comes first, what that has made of the one that was sent."""
     with run.services() as s:
         imported = s.imports.to_finish(import_id, run.job.id)
-        file = s.file_rows.get(imported.file_id)
         s.housekeeping.sweep_scratch()
-        made = s.preparing.result(imported.operation_id) if imported.operation_id else file
+        made = (
+            s.preparing.result(imported.operation_id)
+            if imported.operation_id
+            else s.file_rows.get(imported.file_id)
+        )
     if made is None:
         raise Postponed(LOOK_AGAIN)
-    if made.id == file.id:
-        return imported, file
+    if made.id == imported.file_id:
+        return imported, made
     mine, dataset = run.adapters, DATASETS[imported.dataset]
     look = look_at(mine.storage, mine.readers, made.storage_key, made.detected, dataset, imported.options)
     with run.services() as s:
