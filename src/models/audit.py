@@ -11,7 +11,7 @@ from src.models.base import Base, CreatedAt
 
 class AuditEntry(Base):
     __tablename__ = "audit"
-    __table_args__ = (Index(None, "object_type", "object_id"),)
+    __table_args__ = (Index(None, "object_id", "id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     at: Mapped[CreatedAt]
