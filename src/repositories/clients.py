@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Select, any_, func, select, text
+from sqlalchemy.dialects.postgresql import array, insert
 from sqlalchemy.exc import IntegrityError
 
 from src.domain.errors import Conflict, NotFound
 from src.domain.paging import Page, PageQuery
-from src.models import Atendimento, Client, Event, File, Import, ImportChange, Transaction
+from src.models import Atendimento, Client, Event, File, Import, ImportChange, Operation, Transaction
 from src.models.clients import CLIENT_NUMBER
 from src.repositories.base import Repository
 
@@ -138,7 +138,10 @@ class ClientRepository(Repository[Client]):
         return list(self.session.scalars(FORGET_SAMPLES, values))
 
     def files_about(self, client: Client, more: Sequence[UUID]) -> list[HeldFile]:
-        """The files of imports that brought or changed rows of this client, or have shown some."""
+        """The files of imports that brought or changed rows of this client, or have shown some.
+
+        Where a recipe made the file of another one, both are named.
+        """
         visits = select(Atendimento.id).where(Atendimento.client_id == client.id)
         rows = (
             select(Client.import_id).where(Client.id == client.id),
@@ -152,7 +155,9 @@ class ClientRepository(Repository[Client]):
         brought = Import.id.in_(known) | Import.parent_id.in_(known) | Import.id.in_(more)
         statement = (
             select(File, Import)
-            .join(Import, Import.file_id == File.id)
+            .select_from(Import)
+            .outerjoin(Operation, Operation.id == Import.operation_id)
+            .join(File, File.id == any_(array([Import.file_id, Operation.file_id])))
             .where(brought)
             .order_by(File.id, Import.id)
         )

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from src.models import AuditEntry, Client, File, Import, ImportChange
 from src.wiring import services
-from tests.api.nouns import a_file, an_api_key
+from tests.api.nouns import a_file, an_api_key, an_operation
 from tests.factories.accounts import Caller
 from tests.factories.atendimentos import an_atendimento
 from tests.factories.clients import a_client, a_transaction
@@ -385,6 +385,12 @@ class TestErase:
         assert admin.delete(f"{CLIENTS}/7?erase=true").json["samples"] == 1
         with services() as s:
             assert s.import_rows.get(imported.id).report["sample"] == [["70", "Rui"]]
+
+    def test_where_a_recipe_made_the_file_the_one_that_was_sent_is_named_too(self, admin: Caller) -> None:
+        operation, made = an_operation(admin), a_file(admin, name="made.csv")["id"]
+        a_client("7", import_id=an_import(admin, made, operation_id=operation["id"]).id)
+        named = admin.delete(f"{CLIENTS}/7?erase=true").json["files"]
+        assert {file["id"] for file in named} == {made, operation["file_id"]}
 
     def test_files_that_changed_its_visits_are_named_and_not_those_that_changed_others_of_its_number(
         self, admin: Caller
