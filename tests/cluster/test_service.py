@@ -1,6 +1,7 @@
 """The service with a Spark cluster behind it and its files in a bucket: operations and reports over HTTP."""
 
 import json
+import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +47,7 @@ class Service:
         self.engine = {
             "engine_folder": str(shared),
             "engine_wait_seconds": str(int(WITHIN)),
+            "java_home": os.environ.get("JAVA_HOME", ""),
             "spark_conf_dir": str(CONF),
         }
         live.start_web(**self.settings)
