@@ -364,6 +364,14 @@ def test_sql_in_a_value_is_a_value(make: Make, tmp_path: Path) -> None:
     ]
 
 
+def test_a_mean_of_decimals_does_not_depend_on_the_order_of_additions(tmp_path: Path) -> None:
+    """One after the other, ten times 0.1 are a little less than 1 as doubles."""
+    file = stored(tmp_path, [{"d": "0.1", "t": "x"}] * 10)
+    figure = {"function": "avg", "column": "d", "name": "mean"}
+    step = {"operation": "aggregate", "by": ["t"], "values": [figure]}
+    assert applied([step], file) == [{"t": "x", "mean": "0.1"}]
+
+
 def test_types_of_the_caller_win(tmp_path: Path) -> None:
     file = stored(tmp_path, TABLE)
     columns = tuple(
