@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from bench.generate import Made, generate
 from bench.page import machine, write_section
 from bench.peers import peers
 from bench.servers import Tuning, own_servers
+from bench.watching import watching
 from src.app import create_app, make_adapters
 from src.cli.database import create_database
 from src.config import Settings
@@ -74,6 +75,7 @@ class Bench:
     resolved: Path
     file: File
     actor: Actor
+    parts: list[dict[str, float]] = field(default_factory=list)  # of each load, where its time went
 
     @property
     def table(self) -> str:
@@ -119,7 +121,7 @@ class Bench:
         if (done.rows_read, done.inserted) != (self.made.rows, self.made.good):
             error = done.job and done.job.error
             raise SystemExit(f"wrong: {done.rows_read} rows read, {done.inserted} inserted, {error}")
-        print("   ", done.report["seconds"], flush=True)
+        self.parts.append(done.report["seconds"])
 
 
 @contextmanager
@@ -198,8 +200,33 @@ def report(bench: Bench, tuning: Tuning, seconds: dict[str, list[float]]) -> lis
     return lines
 
 
-def run(dataset: str, tuning: Tuning, given: argparse.Namespace) -> list[str]:
-    """One dataset on one server: all ways by turns, and once the other tools."""
+def parts_of(bench: Bench, tuning: Tuning) -> list[str]:
+    """Where the time of the loads went: those of the two ways are by turns."""
+    lines = []
+    for number, name in enumerate(("the service", "the service, in bulk")):
+        loads = bench.parts[number::2]
+        medians = {part: statistics.median(load[part] for load in loads) for part in loads[0]}
+        told = ", ".join(f"{part} {seconds:.2f}" for part, seconds in medians.items())
+        lines.append(f"- {bench.dataset}, {bench.made.rows:,} rows, {tuning}, {name}: {told}")
+    return lines
+
+
+def measure_size(rows: int, tuning: Tuning) -> str:
+    """One large file into an empty table: how long, and in how much memory."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-imports-")))
+        app = stack.enter_context(service(folder, tuning))
+        bench = prepare("atendimentos", rows, folder, app.extensions[EXTENSION].settings.database_url)
+        bench.reset()
+        watch = stack.enter_context(watching())
+        began = time.monotonic()
+        bench.load()
+        seconds = time.monotonic() - began
+        return f"- {rows:,} rows: {seconds:.1f} s, {seconds / rows * 1e6:.1f} µs a row, {watch}"
+
+
+def run(dataset: str, tuning: Tuning, given: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """One dataset on one server: all ways by turns, and once the other tools; and the parts of the time."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-imports-")))
         app = stack.enter_context(service(folder, tuning))
@@ -215,7 +242,7 @@ def run(dataset: str, tuning: Tuning, given: argparse.Namespace) -> list[str]:
         if given.peers:
             others = peers(bench.resolved, libpq(url), bench.table, COLUMNS[dataset], folder)
             seconds |= measure(bench, dict(others), 1)
-        return report(bench, tuning, seconds)
+        return report(bench, tuning, seconds), parts_of(bench, tuning)
 
 
 def main() -> None:
@@ -224,6 +251,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--datasets", nargs="+", default=["atendimentos", "transactions"])
     parser.add_argument("--tunings", nargs="+", default=["default", "compose"])
+    parser.add_argument("--sizes", nargs="*", type=int, default=[], help="rows of files to watch the memory")
     parser.add_argument("--peers", action="store_true", help="the other tools, too: see bench/peers.py")
     parser.add_argument("--write", action="store_true", help="put the table into docs/benchmarks.md")
     given = parser.parse_args()
@@ -242,9 +270,16 @@ def main() -> None:
         "| file | way | n | s | good rows/s | times `\\copy` |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
+    parts = ["", "Where the time of the service went, in seconds:", ""]
     for dataset in given.datasets:
         for tuning in given.tunings:
-            lines += run(dataset, tuning, given)
+            rows, own_parts = run(dataset, tuning, given)
+            lines += rows
+            parts += own_parts
+    lines += parts
+    if given.sizes:
+        lines += ["", "By the size of the file, atendimentos, default; the most that was resident:", ""]
+        lines += [measure_size(rows, "default") for rows in given.sizes]
     section = "\n".join(lines) + "\n"
     print(section)
     if given.write:

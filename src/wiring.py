@@ -47,6 +47,7 @@ from src.services.atendimentos import AtendimentoService
 from src.services.audit import AuditTrail
 from src.services.backtests import BacktestService
 from src.services.clients import ClientService
+from src.services.copying import CopyingService
 from src.services.corrections import CorrectionService
 from src.services.deliveries import DeliveryService
 from src.services.erasures import ErasureService
@@ -200,6 +201,10 @@ class Services:
     @cached_property
     def rejects(self) -> RejectsService:
         return RejectsService(self.session, self.adapters.storage, self.files)
+
+    @cached_property
+    def copying(self) -> CopyingService:
+        return CopyingService(self.session, self.adapters.database)
 
     @cached_property
     def loading(self) -> LoadingService:

@@ -29,6 +29,7 @@ Function = Callable[[Mapping[str, Any], Path, Sandbox, OnProgress], dict[str, An
 FUNCTIONS: Mapping[str, Function] = {"head": read_head, "convert": read_table, "profile": read_profile}
 HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as long as reading many a head
     "load": "src.engine.imports.intake:read_load",
+    "keep": "src.engine.imports.intake:read_spooled",
     "collect": "src.engine.imports.collecting:read_originals",
     "mend": "src.engine.imports.mending:read_mended",
     "merge": "src.engine.imports.merging:read_merged",

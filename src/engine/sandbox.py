@@ -76,11 +76,13 @@ def run_in_child(
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
     on_block: OnBlock | None = None,
+    given: IO[bytes] | None = None,
 ) -> dict[str, Any]:
     """Call one of the functions of `child` in a process of its own, and wait for its answer.
 
     Its temporary files live in a folder below `work_dir` that is gone afterwards, however it ended.
     A function that also gives a stream of bytes gets the number of a pipe for it, `on_block` what comes out.
+    A file that is `given` to the child has the same number there, and is closed here.
     """
     with (
         tempfile.TemporaryDirectory(prefix="engine-", dir=work_dir) as folder,
@@ -88,14 +90,14 @@ def run_in_child(
         ExitStack() as pipes,
     ):
         stream, end = _stream(pipes) if on_block else (None, None)
-        process = pipes.enter_context(_start(Path(folder), sandbox, complaints, end))
+        process = pipes.enter_context(_start(Path(folder), sandbox, complaints, end, given))
         deadline = time.monotonic() + sandbox.seconds
         terms = {"folder": folder, "sandbox": asdict(sandbox), "parent": os.getpid()}
         arguments = {**arguments, "pipe": end.fileno()} if end else arguments
         try:
             _send(process, {"function": function, "arguments": arguments, **terms})
-            if end:
-                end.close()  # the child has the only one now, so that its end is the end of the stream
+            for one in filter(None, (end, given)):
+                one.close()  # the child has the only one now, so that its end is the end of the stream
             told = _listen(process, stream, _watch(process.pid, sandbox, deadline, should_stop))
             answer = _pass_on(told, on_progress, on_block)
             code = process.wait(max(1.0, deadline - time.monotonic()))
@@ -117,7 +119,7 @@ def _stream(pipes: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _start(
-    folder: Path, sandbox: Sandbox, complaints: IO[bytes], stream: IO[bytes] | None
+    folder: Path, sandbox: Sandbox, complaints: IO[bytes], *handed: IO[bytes] | None
 ) -> "subprocess.Popen[bytes]":
     """A process group of its own: Ctrl-C in a terminal reaches the parent, which then ends the child."""
     needed = {
@@ -138,7 +140,7 @@ def _start(
         env={**needed, **sandbox.environment},
         bufsize=0,
         start_new_session=True,
-        pass_fds=(stream.fileno(),) if stream else (),
+        pass_fds=tuple(file.fileno() for file in handed if file),
     )
 
 

@@ -1,12 +1,9 @@
 """Staged rows into their table: one statement for all of them, so that all counts are exact."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
-from typing import Any, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import NamedTuple
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import text
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.orm import Session
@@ -14,13 +11,8 @@ from sqlalchemy.orm import Session
 from src.repositories.made_names import foreign_keys_silenced
 from src.repositories.staging import Staging
 
-BLOCK = 1024 * 1024
 OVERTAKEN = ("23505", "23P01")  # of a unique index, and of the addresses of clients
 MATCHED = "CREATE TEMP TABLE matched (line bigint, row_id bigint) ON COMMIT DROP"
-
-
-class Refused(Exception):
-    """The table does not take a row."""
 
 
 class Landed(NamedTuple):
@@ -64,52 +56,6 @@ class Landing:
             return landed
         there = self.session.scalars(text("SELECT count(*) FROM matched JOIN staging USING (line)")).one()
         return landed._replace(unchanged=int(there) - landed.updated)
-
-    @contextmanager
-    def receive(
-        self, columns: Sequence[str], rows: int, *, counted: Path
-    ) -> Iterator[Callable[[bytes], None]]:
-        """Take a COPY stream of all staged rows, ready for the table, and then what was counted of them.
-
-        `Refused` comes when a row is not to be had; then nothing of it is there.
-        """
-        statement = f"""COPY {self.target.dataset.table} ({", ".join(columns)}, import_id)
-            FROM STDIN (FORMAT BINARY)"""
-        connection: Any = self.session.connection().connection.driver_connection
-        try:
-            with self.session.begin_nested(), self._foreign_keys(), connection.cursor() as cursor:
-                self._bring_counts("brought" if self.target.counted else "")
-                with cursor.copy(statement) as copy:
-                    yield copy.write
-                if cursor.rowcount != rows:
-                    raise RuntimeError(f"{rows} rows were staged, {cursor.rowcount} came")
-                self._bring_counts("")
-                for name, table in (self.target.counted or {}).items():
-                    self._receive_counts(cursor, f"counted_{name}", table, counted / name)
-                if self.target.merge:
-                    self.session.execute(text(f"SELECT {self.target.merge}()"))
-        except (psycopg.IntegrityError, psycopg.DataError) as error:
-            raise Refused from error
-
-    def column_types(self) -> dict[str, str]:
-        """The types of the table's columns."""
-        statement = text(
-            """SELECT attname, format_type(atttypid, NULL) AS type FROM pg_attribute
-               WHERE attrelid = CAST(:table AS regclass) AND attnum > 0 AND NOT attisdropped"""
-        )
-        found = self.session.execute(statement, {"table": self.target.dataset.table})
-        return {row.attname: row.type for row in found}
-
-    def _bring_counts(self, value: str) -> None:
-        """Tell the trigger that would count the rows whether that is done here."""
-        self.session.execute(text("SELECT set_config('indicators.counts', :value, true)"), {"value": value})
-
-    def _receive_counts(self, cursor: Any, name: str, like: str, path: Path) -> None:
-        cursor.execute(f"CREATE TEMP TABLE {name} (LIKE {like}) ON COMMIT DROP")
-        with cursor.copy(f"COPY {name} FROM STDIN (FORMAT BINARY)") as copy, path.open("rb") as file:
-            while block := file.read(BLOCK):
-                copy.write(block)
-        cursor.execute(f"ANALYZE {name}")
 
     def _foreign_keys(self) -> AbstractContextManager[None]:
         """They are checked: all that rows point to is locked. Where they point to nothing, there is no

@@ -1,6 +1,6 @@
 """Angels, polos and clients that imports make because rows name them; those that nothing uses go again."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -68,6 +68,22 @@ def hold_names(session: Session, makers: Sequence[UUID], *, rows_of: UUID) -> No
             {"makers": list(makers), "rows_of": rows_of},
         )
     session.execute(text("ANALYZE held_name"))
+
+
+def remove_in_vain(session: Session, ids: Mapping[str, Sequence[int]], import_id: UUID) -> None:
+    """Of these names, by table, remove those that the import has made and that nothing uses."""
+    session.execute(text(HELD))
+    session.execute(text("TRUNCATE held_name"))
+    for table, those in ids.items():
+        session.execute(
+            text(
+                f"""INSERT INTO held_name SELECT '{table}', id FROM {table}
+                    WHERE id = ANY (:ids) AND import_id = :import_id ORDER BY id FOR UPDATE SKIP LOCKED"""
+            ),
+            {"ids": list(those), "import_id": import_id},
+        )
+    if session.scalars(text("SELECT EXISTS (SELECT FROM held_name)")).one():
+        remove_held_names(session)
 
 
 def remove_held_names(session: Session) -> dict[str, int]:

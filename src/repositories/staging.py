@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import text
@@ -38,6 +37,12 @@ FAULTY_ROWS = text("""
 """)
 
 
+def be_patient(session: Session) -> None:
+    """Give the transaction the time and the memory of an import."""
+    for setting in SETTINGS:
+        session.execute(text(setting))
+
+
 class Staging:
     """One file's good rows; what is found against them goes to `fault`, and they go from here."""
 
@@ -60,8 +65,7 @@ class Staging:
     @contextmanager
     def receive(self) -> Iterator[Callable[[bytes], None]]:
         """Make the tables, and take blocks of a COPY stream."""
-        for setting in SETTINGS:
-            self.session.execute(text(setting))
+        be_patient(self.session)
         columns = ", ".join(f'"{name}" {kind}' for name, kind in self.types.items())
         self.session.execute(text(f"CREATE TEMP TABLE staging (line bigint, {columns}) ON COMMIT DROP"))
         self.session.execute(
@@ -169,9 +173,8 @@ class Staging:
             for names in found.partitions():
                 yield reference, names
 
-    def lock_references(self) -> int | None:
-        """Hold what the rows point to, as foreign keys would, in one go: how many, None if one is gone."""
-        total = 0
+    def lock_references(self) -> bool:
+        """Hold what the rows point to, as foreign keys would, in one go; False if one is gone."""
         for field, reference in self.references:
             wanted = self.session.scalars(text(f"SELECT count(*) FROM named_{field.name}")).one()
             held = self.session.scalars(
@@ -181,32 +184,8 @@ class Staging:
                 )
             ).one()
             if held != wanted:
-                return None
-            total += int(held)
-        return total
-
-    def save_ids(self, field: Field, reference: Reference, path: Path) -> None:
-        """Write each name in this field with its id to a file, as CSV."""
-        self._save(
-            f"""SELECT r.{reference.column}, r.id FROM {reference.table} r
-                JOIN named_{field.name} n ON n.name = r.{reference.column}""",
-            f"(FORMAT csv, FORCE_QUOTE ({reference.column}))",
-            path,
-        )
-
-    def save_faulty_lines(self, path: Path) -> None:
-        """Write the lines that were taken off the stage to a file."""
-        self._save("SELECT DISTINCT line FROM fault", "", path)
-
-    def _save(self, query: str, options: str, path: Path) -> None:
-        connection: Any = self.session.connection().connection.driver_connection
-        with (
-            path.open("wb") as file,
-            connection.cursor() as cursor,
-            cursor.copy(f"COPY ({query}) TO STDOUT {options}") as copy,
-        ):
-            for block in copy:
-                file.write(block)
+                return False
+        return True
 
     def faults(self) -> list[tuple[str, str, int]]:
         """How many rows have a fault that was found here, by header and code; some have several."""

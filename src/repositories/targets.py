@@ -16,6 +16,7 @@ class Target:
     on_update: str = ""  # what else an upsert sets in a row that it changes
     counted: Mapping[str, str] | None = None  # rollups, by the files that an import brings its counts in
     merge: str = ""  # the function that adds them
+    keys: str = ""  # the table of its keys, where its own has no index on them
     # What a key repeats: the record `t`, and the import that it came from.
     as_record: str = "'It is record ' || t.id || coalesce(' of import ' || t.import_id, '') || '.'"
 
@@ -50,7 +51,7 @@ TARGETS: dict[str, Target] = {
             dataset=CLIENTS,
             on_update="deleted_at = NULL",
         ),
-        Target(dataset=TRANSACTIONS, has_versions=False),
+        Target(dataset=TRANSACTIONS, has_versions=False, keys="transaction_key"),
         Target(dataset=EVENTS, has_versions=False),
     )
 }

@@ -22,7 +22,8 @@ from src.repositories.files import FileRepository
 from src.repositories.imports import ImportRepository
 from src.services.imports import ImportService, changeable, must_be, rows_belong_to
 from src.services.jobs import JobService
-from src.services.loading import Counts, Loading, plan_for, readings_of
+from src.services.loading import plan_for, readings_of
+from src.services.loadings import Counts, Loading
 
 KIND = "correction"
 

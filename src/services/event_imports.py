@@ -15,7 +15,7 @@ from src.models import Import
 from src.repositories.event_imports import EventImportRepository, Refusal, StagedEvent
 from src.services.event_intake import FREE_TRIES, TRIES
 from src.services.events import EventMemory, EventService, Overtaken, tell
-from src.services.loading import Loading
+from src.services.loadings import Staged
 from src.services.sources import Source
 
 CHUNK = 1_000
@@ -34,7 +34,7 @@ class AppendingService:
         self.database = database
         self.memory = memory
 
-    def run(self, imported: Import, loading: Loading, source: Source) -> None:
+    def run(self, imported: Import, loading: Staged, source: Source) -> None:
         """Append what is staged; a dry run only tells. Limits of errors count before the first line."""
         began = time.monotonic()
         is_limited = imported.max_errors is not None or imported.max_error_rate is not None
@@ -46,7 +46,7 @@ class AppendingService:
             self._append(imported, loading, source)
         loading.seconds["write"] = time.monotonic() - began
 
-    def _rehearse(self, imported: Import, loading: Loading) -> None:
+    def _rehearse(self, imported: Import, loading: Staged) -> None:
         """Find the rows that would be refused now; forget them, unless they are too many, or all one asks."""
         with suppress(_NotYet), self.session.begin_nested():
             loading.staging.reject_unknown()
@@ -58,7 +58,7 @@ class AppendingService:
         if imported.is_dry_run and loading.error is None:
             loading.counts.inserted = loading.counts.rows_read - loading.counts.refused
 
-    def _append(self, imported: Import, loading: Loading, source: Source) -> None:
+    def _append(self, imported: Import, loading: Staged, source: Source) -> None:
         """Settle every staged row behind the last settled line. What is stored stays, whatever is refused."""
         line, total = self.staged.settled(imported.id), loading.loaded.rows_good
         done = sum(self.staged.totals(imported.id))

@@ -3,19 +3,16 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
 from src.database import Database
 from src.domain.datasets import DATASETS, Mode
-from src.domain.errors import DomainError, Unavailable
-from src.domain.imports import AmbiguousDates, AmbiguousNumbers, TooManyErrors
+from src.domain.imports import AmbiguousDates, AmbiguousNumbers
 from src.engine.imports.evidence import Reading
 from src.engine.imports.loading import Loaded, LoadPlan, MappedColumn, load, settle, staging_types
-from src.engine.imports.rejects import write_faults
 from src.engine.values import Detected
 from src.models import Import
 from src.repositories import bulk
@@ -23,6 +20,7 @@ from src.repositories.made_names import make_names
 from src.repositories.staging import Staging
 from src.repositories.targets import TARGETS
 from src.services.landing import land_rows
+from src.services.loadings import NamesGone, Staged, Timed
 from src.services.sources import Source
 
 USUAL = Reading()
@@ -30,69 +28,6 @@ USUAL = Reading()
 
 class _GivenUp(Exception):
     """What was written is not to be kept."""
-
-
-class NamesGone(Unavailable):
-    slug = "names-gone"
-    title = "Something that the rows point to was deleted meanwhile"
-
-
-@dataclass(kw_only=True)
-class Counts:
-    """What became of the rows; every row is in one of the last five."""
-
-    rows_read: int = 0
-    inserted: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    duplicate: int = 0
-    rejected: int = 0
-
-    @property
-    def refused(self) -> int:
-        """Rows that were not loaded."""
-        return self.duplicate + self.rejected
-
-    def check(self) -> None:
-        parts = self.inserted + self.updated + self.unchanged + self.duplicate + self.rejected
-        if parts != self.rows_read:
-            raise RuntimeError(f"{self.rows_read} rows were read, and {parts} are accounted for: {self}")
-
-
-@dataclass(kw_only=True)
-class Loading:
-    """What came of it: the counts, why it failed if it did, and where its time went."""
-
-    staging: Staging
-    loaded: Loaded
-    found: Path  # where the faults go that the database found
-    counts: Counts = field(default_factory=Counts)
-    error: DomainError | None = None
-    summary: dict[str, dict[str, int]] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def note_faults(self, imported: Import) -> None:
-        """Count and write down what is known to be wrong, and give up if that is too much."""
-        self.summary = {column: dict(codes) for column, codes in self.loaded.summary.items()}
-        found = self.staging.faults()
-        for column, code, count in found:
-            self.summary.setdefault(column, {})[code] = count
-        counts = self.counts
-        counts.rows_read = self.loaded.rows_read
-        counts.duplicate, others = self.staging.faulty_rows()
-        counts.rejected = self.loaded.rows_rejected + others
-        write_faults(self.found, self.staging.fault_rows())
-        self.error = over_budget(imported, counts)
-
-    @property
-    def report(self) -> dict[str, Any]:
-        total = sum(self.seconds.values())
-        return {
-            "summary": self.summary,
-            "encoding": self.loaded.encoding,
-            "seconds": {name: round(value, 3) for name, value in self.seconds.items()},
-            "rows_per_second": round(self.counts.rows_read / total) if total else None,
-        }
 
 
 def plan_of(imported: Import, source: Source, time_zone: str) -> LoadPlan:
@@ -179,7 +114,7 @@ class LoadingService:
         self.session = session
         self.database = database  # names that rows point to are committed ahead, so that nobody waits
 
-    def stage(self, imported: Import, plan: LoadPlan, source: Source) -> Loading:
+    def stage(self, imported: Import, plan: LoadPlan, source: Source) -> Staged:
         """Read the file and check its rows. The names they need are made, and no record is written yet."""
         is_appended = DATASETS[imported.dataset].is_appended  # then each row is checked in its turn
         types = dict(zip((column.field.name for column in plan.columns), staging_types(plan), strict=True))
@@ -189,12 +124,12 @@ class LoadingService:
         began = time.monotonic()
         with staging.receive() as write:
             loaded = self._read(imported, plan, source, write)
-        loading = Loading(staging=staging, loaded=loaded, found=source.found)
+        loading = Staged(staging=staging, loaded=loaded, found=source.found)
         loading.seconds["read"] = time.monotonic() - began
         if staging.count() != loaded.rows_good:
             raise RuntimeError(f"{loaded.rows_good} good rows were sent, {staging.count()} came")
         staging.refused.receive(source.refused)
-        with _Timed(loading, "check"):
+        with Timed(loading, "check"):
             if loaded.is_whole and not is_appended:
                 staging.check(cast("Mode", imported.mode))
             loading.note_faults(imported)
@@ -204,22 +139,21 @@ class LoadingService:
                     self._make_names_ahead(imported, staging)
         return loading
 
-    def land(self, imported: Import, loading: Loading, source: Source) -> bool:
+    def land(self, imported: Import, loading: Staged) -> bool:
         """Write the rows, or with a dry run do the same and keep nothing; a failure keeps nothing either.
 
         What it locks, others wait for until the end of the job: call it last. Answers whether the database
         refused rows that were thought to be good.
         """
         counts, refused_before = loading.counts, loading.counts.refused
-        with _Timed(loading, "write"), suppress(_GivenUp), self.session.begin_nested():
+        with Timed(loading, "write"), suppress(_GivenUp), self.session.begin_nested():
             if imported.is_dry_run:
                 for reference, names in loading.staging.missing_names():
                     make_names(self.session, reference, names, imported.id)
-            pointed_to = loading.staging.lock_references()
-            if pointed_to is None:
+            if not loading.staging.lock_references():
                 raise NamesGone("The import is tried again.")
             counts.inserted, counts.updated, counts.unchanged = land_rows(
-                self.session, imported, loading.staging, source, pointed_to
+                self.session, imported, loading.staging
             )
             loading.note_faults(imported)  # the database may have refused some more
             if loading.error:
@@ -233,15 +167,12 @@ class LoadingService:
     def _read(
         self, imported: Import, plan: LoadPlan, source: Source, write: Callable[[bytes], None]
     ) -> Loaded:
-        is_appended = DATASETS[imported.dataset].is_appended
-        is_written = imported.mode == "insert" and not imported.is_dry_run and not is_appended
         return load(
             source.path,
             plan,
             work_dir=source.folder,
             faults=source.faults,
             on_block=write,
-            spool=source.spool if is_written else None,
             refused=source.refused,
             most_rejects=most_rejects(imported),
             on_progress=source.on_progress,
@@ -260,30 +191,3 @@ def most_rejects(imported: Import) -> int | None:
     if imported.is_dry_run:
         return None
     return 0 if imported.on_error == "reject_file" else imported.max_errors
-
-
-def over_budget(imported: Import, counts: Counts) -> TooManyErrors | None:
-    """Whether more rows are wrong than the sender allows."""
-    if imported.on_error == "reject_file" and counts.rejected:
-        return TooManyErrors(f"{counts.rejected:,} rows are wrong, and the file was to be loaded whole.")
-    if imported.max_errors is not None and counts.rejected > imported.max_errors:
-        return TooManyErrors(f"{counts.rejected:,} rows are wrong; at most {imported.max_errors:,} may be.")
-    rate = imported.max_error_rate
-    if rate is not None and counts.rejected > rate * counts.rows_read:
-        return TooManyErrors(
-            f"{counts.rejected:,} of {counts.rows_read:,} rows are wrong; at most {rate:%} may be."
-        )
-    return None
-
-
-class _Timed:
-    """Adds the seconds spent inside to the loading's account."""
-
-    def __init__(self, loading: Loading, part: str) -> None:
-        self._loading, self._part = loading, part
-
-    def __enter__(self) -> None:
-        self._began = time.monotonic()
-
-    def __exit__(self, *_: object) -> None:
-        self._loading.seconds[self._part] = time.monotonic() - self._began

@@ -22,16 +22,11 @@ class Source:
         return self.folder / "faults.parquet"
 
     @property
-    def spool(self) -> Path:
-        """The good rows, where they are kept for writing."""
-        return self.folder / "rows.arrows"
-
-    @property
     def refused(self) -> Path:
         """Of the rows that the reading refused, what else may be wrong with them."""
         return self.folder / "refused.copy"
 
     @property
     def found(self) -> Path:
-        """What the database found."""
+        """What was found beyond that."""
         return self.folder / "found.parquet"

@@ -70,7 +70,7 @@ def _loaded(s: Services, held: Held, path: Path, former: Path, work: Work) -> Ou
         should_stop=work.should_stop,
     )
     loading = s.loading.stage(correction, plan, source)
-    s.loading.land(correction, loading, source)
+    s.loading.land(correction, loading)
     own, left = merge(
         former=former,
         collected=collected(plan, loading, source),

@@ -9,14 +9,15 @@ from uuid import UUID
 
 from src.database import savepoint
 from src.domain.datasets import DATASETS
-from src.engine.imports.loading import LoadPlan, collect_rows
+from src.engine.imports.loading import LoadPlan
 from src.engine.sandbox import Stopped
 from src.models import File, Import
 from src.repositories.targets import TARGETS
 from src.repositories.undoing import Undoing
 from src.services.event_imports import AppendingService
 from src.services.files import check_content
-from src.services.loading import Loading, plan_of, settled_readings
+from src.services.loading import plan_of, settled_readings
+from src.services.loadings import Loading, Staged, collect_rejects
 from src.services.looks import look_at
 from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
@@ -81,6 +82,10 @@ def _prepared(run: JobRun, import_id: UUID) -> tuple[Import, File]:
 
 def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: Source) -> Outcome:
     """What others may wait for is locked last: the import's row, then records, and with them the rollups."""
+    if copied := s.copying.run(imported, plan, source):
+        row = s.imports.to_finish(imported.id, run.job.id)
+        s.copying.count(copied)
+        return _noted(s, row, plan, copied, copied.rejects)
     loading = s.loading.stage(imported, plan, source)
     is_appended = DATASETS[imported.dataset].is_appended
     if is_appended:
@@ -88,15 +93,15 @@ def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: 
         AppendingService(s.session, mine.database, mine.intake.memory).run(imported, loading, source)
     rejects = collected(plan, loading, source)
     row = s.imports.to_finish(imported.id, run.job.id)
-    if loading.error is None and not is_appended and s.loading.land(imported, loading, source):
+    if loading.error is None and not is_appended and s.loading.land(imported, loading):
         rejects = collected(plan, loading, source)
+    return _noted(s, row, plan, loading, rejects)
+
+
+def _noted(s: Services, row: Import, plan: LoadPlan, loading: Loading, rejects: Path | None) -> Outcome:
+    """What came of it, in the import's row and for the job."""
     s.rejects.keep(row, rejects)  # none, too: an attempt before this one may have left some
     row.report = {**row.report, "readings": settled_readings(plan), **loading.report}
-    return _noted(s, row, loading)
-
-
-def _noted(s: Services, row: Import, loading: Loading) -> Outcome:
-    """What came of it, in the import's row and for the job."""
     for name, count in asdict(loading.counts).items():
         setattr(row, name, count)
     result: dict[str, Any] = {"import_id": str(row.id), "import": f"/api/v1/imports/{row.id}"}
@@ -105,23 +110,11 @@ def _noted(s: Services, row: Import, loading: Loading) -> Outcome:
     return Outcome(result | asdict(loading.counts), error=loading.error)
 
 
-def collected(plan: LoadPlan, loading: Loading, source: Source) -> Path | None:
-    """The rows that are not loaded, whole, with the reasons."""
+def collected(plan: LoadPlan, loading: Staged, source: Source) -> Path | None:
+    """The rows that are not loaded, if there are any."""
     if not loading.counts.refused:
         return None
-    target = source.folder / "rejects.parquet"
-    collect_rows(
-        source.path,
-        plan.detected,
-        [source.faults, source.found],
-        target,
-        encoding=loading.loaded.encoding,
-        marks=plan.marks,
-        work_dir=source.folder,
-        should_stop=source.should_stop,
-        limits=source.limits,
-    )
-    return target
+    return collect_rejects(plan, loading.loaded.encoding, source, source.faults, source.found)
 
 
 def undo_import(run: JobRun) -> Outcome:

@@ -75,7 +75,6 @@ def load_here(
         "path": str(path),
         "plan": json.loads(json.dumps(plan.to_json())),
         "faults": str(faults),
-        "spool": None,
         "most_rejects": most_rejects,
         "limits": asdict(limits),
         "pipe": os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),

@@ -5,13 +5,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from src.services.landing import WORTH_A_PROCESS
 from src.wiring import services
 from tests.committing import Workshop
 from tests.factories.imports import Imports, codes, counts, table
 
 HEADER = "id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento,status\n"
-ROWS = WORTH_A_PROCESS + 10_000
+ROWS = 18_000  # enough to be copied
 # What the table says, counted from its rows.
 ROLLUPS = {
     "indicator_month": """SELECT polo_id, angel_id, month, count(*) FILTER (WHERE kind = 1),
@@ -103,3 +102,68 @@ def test_what_is_written_afterwards_is_counted_by_the_triggers_again(imports: Im
         s.session.execute(text("DELETE FROM atendimento WHERE external_id LIKE '%7'"))
     imports.load("atendimentos", visits(ROWS, 10))
     check_rollups()
+
+
+@pytest.mark.parametrize("budget", [None, 10**6], ids=["copied", "staged"])
+def test_what_is_wrong_with_a_file_is_the_same_whether_it_is_copied_or_staged(
+    imports: Imports, budget: int | None
+) -> None:
+    """With a budget of errors, a file is read to its end before its rows are written."""
+    imports.load("atendimentos", visits(0, 50))
+    odd = "".join(
+        f"{key},{client},{angel},Polo 1,{limit},,\n"
+        for key, client, angel, limit in (
+            ("v12000", "only-here", "Rui 1", "2024-01-01"),  # twice in the file
+            ("v7", "c7", "only-there", "2024-01-01"),  # in the table
+            ("v7", "c7", "Rui 1", "2024-01-01"),  # both
+            ("", "c7", "Rui 1", "2024-01-01"),  # no key, twice
+            ("", "c7", "Rui 1", "2024-01-01"),
+            ("v8", "c7", "", "2024-02-30"),  # wrong in itself
+        )
+    )
+    done = imports.load("atendimentos", visits(40, ROWS) + odd, max_errors=budget)
+    assert ("copy" in done.report["seconds"]) == (budget is None)
+    assert counts(done) == {"rows_read": ROWS + 6, "inserted": ROWS - 8, "duplicate": 13, "rejected": 1}
+    rejects = [
+        (fault.column, fault.code, fault.value, fault.detail.partition(" of import")[0], row.cells[0])
+        for row in imports.rejects(done)
+        for fault in row.faults
+    ]
+    assert [(code, key) for _, code, _, _, key in rejects] == [
+        *(("already_there", f"v{number}") for number in range(40, 50)),
+        ("duplicate", "v12000"),
+        ("already_there", "v7"),
+        ("duplicate", "v7"),
+        ("missing", "v8"),
+        ("not_a_date", "v8"),
+    ]
+    assert done.report["summary"] == {
+        "id_atendimento": {"already_there": 11, "duplicate": 2},
+        "angel": {"missing": 1},
+        "data_limite": {"not_a_date": 1},
+    }
+    made = "SELECT name FROM angel WHERE name LIKE 'only%' UNION SELECT external_id FROM client WHERE external_id LIKE 'only%'"
+    assert table(made) == []
+    check_rollups()
+
+
+def test_a_client_that_is_unknown_costs_its_rows_only(imports: Imports) -> None:
+    imports.load("clients", "client_id,name,email,date_of_birth\nc1,Ana,a@example.org,1980-01-01\n")
+    header = "transaction_id,client_id,transaction_type,transaction_date,currency,amount\n"
+    rows = "".join(f"t{n},c{1 + (n % 1_000 == 7)},buy,2020-05-06,EUR,1\n" for n in range(ROWS))
+    done = imports.load(
+        "transactions", header + rows + "t7,c1,buy,2020-05-06,EUR,1\nt8,c1,buy,2020-05-06,EUR,1\n"
+    )
+    assert "copy" in done.report["seconds"]
+    assert counts(done) == {"rows_read": ROWS + 2, "inserted": ROWS - 17, "duplicate": 1, "rejected": 18}
+    assert done.report["summary"] == {"client_id": {"unknown_client": 18}, "transaction_id": {"duplicate": 1}}
+
+
+def test_transactions_that_are_there_already_are_told_by_line(imports: Imports) -> None:
+    imports.load("clients", "client_id,name,email,date_of_birth\nc1,Ana,a@example.org,1980-01-01\n")
+    header = "transaction_id,client_id,transaction_type,transaction_date,currency,amount\n"
+    rows = "".join(f"t{n},c1,buy,2020-05-06,EUR,1\n" for n in range(ROWS))
+    imports.load("transactions", header + "t5,c1,buy,2020-05-06,EUR,1\n")
+    done = imports.load("transactions", header + rows)
+    assert counts(done) == {"rows_read": ROWS, "inserted": ROWS - 1, "duplicate": 1}
+    assert [code for _, _, code in codes(imports.rejects(done))] == ["already_there"]

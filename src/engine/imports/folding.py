@@ -100,7 +100,7 @@ class _Sums:
             pa.array(column).cast(field.type)
             for column, field in zip([*columns, ones], self._schema, strict=True)
         )
-        part = _added(pa.table(list(arrays), schema=self._schema))
+        part = pa.table(list(arrays), schema=self._schema)
         bucket = part[self._by].to_numpy() % BUCKETS
         for number, parts in enumerate(self._buckets):
             parts.append(part.filter(pa.array(bucket == number)))

@@ -1,7 +1,7 @@
 """The child's part of a load: shape and values are judged batch by batch, and good rows are passed on."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,31 @@ def read_load(
     arguments: Mapping[str, Any], folder: Path, sandbox: Sandbox, on_progress: OnProgress
 ) -> dict[str, Any]:
     """Read the file once, or until too much is wrong with it, and tell what came of it."""
+    plan = LoadPlan.from_json(arguments["plan"])
+    with CopyStream(row_schema(plan), arguments["pipe"]) as stream:
+        return _read(arguments, plan, stream.add, folder, sandbox, on_progress)
+
+
+def read_spooled(
+    arguments: Mapping[str, Any], folder: Path, sandbox: Sandbox, on_progress: OnProgress
+) -> dict[str, Any]:
+    """The same, into blocks on disk; it ends early as well with more names than can be kept."""
+    plan = LoadPlan.from_json(arguments["plan"])
+    with Spool(Path(arguments["spool"]), plan, arguments["pipe"], key=arguments["key"]) as spool:
+        return _read(arguments, plan, spool.add, folder, sandbox, on_progress, is_full=lambda: spool.is_full)
+
+
+def _read(
+    arguments: Mapping[str, Any],
+    plan: LoadPlan,
+    take: Callable[[pa.RecordBatch], None],
+    folder: Path,
+    sandbox: Sandbox,
+    on_progress: OnProgress,
+    is_full: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
     pa.set_cpu_count(THREADS)
-    plan, limits = LoadPlan.from_json(arguments["plan"]), ReadLimits.from_json(arguments["limits"])
+    limits = ReadLimits.from_json(arguments["limits"])
     source = open_source(
         Path(arguments["path"]),
         plan.detected,
@@ -39,27 +62,24 @@ def read_load(
         on_progress,
         is_encoding_given=plan.is_encoding_given,
     )
-    read, good, spool = 0, 0, arguments["spool"]
-    with (
-        FaultFile(Path(arguments["faults"]), arguments["most_rejects"]) as faults,
-        CopyStream(row_schema(plan), arguments["pipe"]) as stream,
-        CopyStream(refused_schema(plan), os.open(arguments["refused"], NEW_FILE, 0o600)) as refused,
-        Spool(spool and Path(spool), row_schema(plan)) as spooled,
-    ):
+    read, good, is_whole = 0, 0, True
+    with FaultFile(Path(arguments["faults"]), arguments["most_rejects"]) as faults:
         for batch in source.batches(plan.marks):
             read += len(batch.lines)
             rows, others = _judged(plan, batch, faults)
-            stream.add(rows)
-            spooled.add(rows)
-            refused.add(others)
+            if len(rows):
+                take(rows)
+            if len(others):
+                take_refused(others)
             good += len(rows)
-            if faults.are_too_many:
+            if faults.are_too_many or is_full():
+                is_whole = False
                 break
     return Loaded(
         rows_read=read,
         rows_good=good,
         rows_rejected=faults.rejected,
-        is_whole=not faults.are_too_many,
+        is_whole=is_whole,
         encoding=source.encoding,
         is_recoded=source.encoding == "cp1252" and not plan.is_encoding_given,
         summary={column: dict(codes) for column, codes in faults.summary.items()},

@@ -43,7 +43,6 @@ def load(
     work_dir: Path,
     faults: Path,
     on_block: Callable[[bytes], object],
-    spool: Path | None = None,
     refused: Path | None = None,
     most_rejects: int | None = None,
     memory_limit: int = 512 * MIB,
@@ -53,14 +52,14 @@ def load(
     limits: ReadLimits = DEFAULT_LIMITS,
 ) -> Loaded:
     """Give `on_block` a COPY stream of the good rows; what is wrong with the others goes to `faults`, and
-    what is to be compared of them to `refused`. A `spool` keeps the good ones for `writing.write_rows`.
+    what is to be compared of them to `refused`.
+
     Reading ends early once more than `most_rejects` rows are refused; `Stopped` comes if the caller says so.
     """
     arguments = {
         "path": str(path.resolve()),
         "plan": plan.to_json(),
         "faults": str(faults.resolve()),
-        "spool": str(spool.resolve()) if spool else None,
         "refused": str(refused.resolve()) if refused else os.devnull,
         "most_rejects": most_rejects,
         "limits": asdict(limits),

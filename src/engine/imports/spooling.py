@@ -1,20 +1,38 @@
-"""Good rows once more on disk, so that they can go to their table as they are when all is known of them."""
+"""Good rows on disk, block by block, with numbers in place of names; the caller hears of each block.
 
-from collections.abc import Iterator
+So rows can be written while the file is still being read: by another child, that the caller tells the ids.
+"""
+
+import json
+import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from src.domain.datasets import Field
+from src.engine.imports.copying import row_schema
+from src.engine.imports.plans import LoadPlan
+
+ROWS = 65_536  # of a block, at least; sorted together: neighbours in an index are written together
+MOST_NAMES = 1_000_000  # they are in the memory of one process
 
 
 class Spool:
-    """Writes batches one after the other, or nothing without a path."""
+    """Takes rows; a full block goes to a file, and what the database must be asked about it to the pipe."""
 
-    def __init__(self, path: Path | None, schema: pa.Schema) -> None:
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        self._writer = pa.ipc.new_stream(path, schema, options=options) if path else None
-        self._schema = schema
+    def __init__(self, folder: Path, plan: LoadPlan, pipe: int, *, key: int | None) -> None:
+        self._folder, self._pipe, self._key = folder, pipe, key
+        fields = [column.field for column in plan.columns]
+        self._schema = spool_schema(plan)
+        self._plain = row_schema(plan)
+        self._numbers = {place: _Numbers() for place, field in enumerate(fields) if field.reference}
+        self._waiting: list[pa.RecordBatch] = []
+        self._rows = self._blocks = 0
 
     def __enter__(self) -> Self:
         return self
@@ -22,30 +40,80 @@ class Spool:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._writer:
-            self._writer.close()
+        if error is None and self._waiting:
+            self._write()
+        os.close(self._pipe)
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        if self._writer:
-            self._writer.write_batch(batch)
+    @property
+    def is_full(self) -> bool:
+        return sum(len(numbers) for numbers in self._numbers.values()) > MOST_NAMES
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        self._waiting.append(rows)
+        self._rows += len(rows)
+        if self._rows >= ROWS:
+            self._write()
+
+    def _write(self) -> None:
+        columns = [
+            column.combine_chunks() for column in pa.Table.from_batches(self._waiting, self._plain).columns
+        ]
+        told: dict[str, Any] = {"block": self._blocks, "rows": self._rows, "names": {}}
+        if self._key is not None:
+            told |= {"lines": columns[0].to_pylist(), "keys": columns[self._key + 1].to_pylist()}
+        for place, numbers in self._numbers.items():
+            columns[place + 1], fresh = numbers.of(columns[place + 1])
+            told["names"][place] = fresh.to_pylist()
+        block = pa.record_batch(columns, schema=self._schema)
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.ipc.new_stream(block_path(self._folder, self._blocks), self._schema, options=options) as file:
+            file.write_batch(block)
+        rest = memoryview(json.dumps(told).encode() + b"\n")
+        while rest:
+            rest = rest[os.write(self._pipe, rest) :]
+        self._waiting, self._rows, self._blocks = [], 0, self._blocks + 1
 
 
-def spool_schema(path: Path) -> pa.Schema:
-    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
-        return reader.schema
+class _Numbers:
+    """A number for each name, in the order in which they come up."""
+
+    def __init__(self) -> None:
+        self._known = pa.array([], pa.string())
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def of(self, names: pa.Array) -> tuple[pa.Array, pa.Array]:
+        """The numbers of these names, and the names that are new."""
+        coded = names.dictionary_encode()
+        numbers = pc.index_in(coded.dictionary, value_set=self._known)
+        is_new = numbers.is_null()
+        fresh = coded.dictionary.filter(is_new)
+        found = numbers.fill_null(0).to_numpy().copy()
+        found[is_new.to_numpy(zero_copy_only=False)] = len(self._known) + np.arange(len(fresh))
+        self._known = pa.concat_arrays([self._known, fresh])
+        return pa.array(found, pa.int32()).take(coded.indices), fresh
 
 
-def read_spool(path: Path, rows: int) -> Iterator[pa.Table]:
-    """The rows in the order of the file, at least so many at a time."""
+def spool_schema(plan: LoadPlan) -> pa.Schema:
+    """Of a block: as rows are, with the numbers of names."""
+    fields: Sequence[Field] = [column.field for column in plan.columns]
+    schema = row_schema(plan)
+    for place, field in enumerate(fields):
+        if field.reference:
+            schema = schema.set(place + 1, pa.field(schema.names[place + 1], pa.int32()))
+    return schema
+
+
+def block_path(folder: Path, number: int) -> Path:
+    return folder / f"rows-{number}.arrows"
+
+
+def read_block(path: Path, columns: list[int] | None = None) -> pa.Table:
+    """The rows of one file, or only some columns of them."""
+    options = pa.ipc.IpcReadOptions(included_fields=columns, use_threads=False)
     with (
-        pa.OSFile(str(path)) as file,
-        pa.ipc.open_stream(file) as reader,
-    ):  # mapped, it would all count as ours
-        batches: list[pa.RecordBatch] = []
-        for batch in reader:
-            batches.append(batch)
-            if sum(one.num_rows for one in batches) >= rows:
-                yield pa.Table.from_batches(batches)
-                batches = []
-        if batches:
-            yield pa.Table.from_batches(batches)
+        pa.OSFile(str(path)) as file,  # mapped, it would all count as ours
+        pa.ipc.open_stream(file, options=options) as reader,
+    ):
+        return reader.read_all()

@@ -1,78 +1,191 @@
-"""Spooled rows as a COPY stream for their table: a child makes it, with ids where the file has names."""
+"""A file into a table while it is read: one child keeps the good rows in blocks, another one writes them.
 
+Between the two stands the caller, who tells for each block what only the database knows.
+"""
+
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
+import orjson
+
 from src.domain.datasets import Folds
+from src.engine.imports.plans import Loaded, LoadPlan
 from src.engine.sandbox import ignore_progress, never, run_in_child
 from src.engine.values import MIB, OnProgress, ReadLimits, ShouldStop
 
 # Memory that is free goes back to the system; what it would keep is a third of all it has.
 GIVES_BACK = {"MALLOC_TRIM_THRESHOLD_": str(8 * MIB)}
+SECONDS = 3600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Block:
+    """Rows that were kept: what is to be asked of the database about them."""
+
+    block: int
+    rows: int
+    names: Mapping[str, list[str]]  # new ones, by the place of their column
+    lines: list[int]
+    keys: list[str | None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Known:
+    """What the database knows of a block: ids of new names, and the lines whose keys are there."""
+
+    ids: Mapping[str, list[int | None]]  # by the place of the column; None: there is no such name
+    unknown: Mapping[str, Mapping[str, str]]  # such names, by both places
+    there: list[tuple[int, str]]  # lines, and what is said of them
 
 
 @dataclass(frozen=True, kw_only=True)
 class TargetColumn:
-    """A column of the table, the place of its values in the spool, and how they become what is written."""
+    """A column of the table, and the type of its ids or what stands for a missing value."""
 
     name: str
-    place: int
     default: str | None = None
-    ids: str | None = None  # the file with the id of each name
-    type: str = "bigint"  # of such an id
+    type: str | None = None
+    code: str = ""  # of a row whose name has no id
 
 
 @dataclass(frozen=True, kw_only=True)
 class RowPlan:
-    """How spooled rows become rows of a table; `order` is the place of the column that sorts them."""
+    """How kept rows become rows of a table, column by column; `order` and `key` are places of such."""
 
     columns: tuple[TargetColumn, ...]
     order: int | None = None
+    key: int | None = None
     folds: Folds | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         columns = tuple(TargetColumn(**column) for column in data["columns"])
-        return cls(columns=columns, order=data["order"], folds=data["folds"] and Folds(**data["folds"]))
+        folds = data["folds"] and Folds(**data["folds"])
+        return cls(**{**data, "columns": columns, "folds": folds})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What came of the kept rows; `summary` counts faults as that of the reading does."""
+
+    rows: int
+    rejected: int
+    summary: Mapping[str, Mapping[str, int]]
+    unused: Mapping[str, list[int]]  # ids that no written row has, by the place of their column
+
+
+class Orders:
+    """The line from the caller to the child that writes: which blocks are known, and that they were all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        reading, self._writing = os.pipe()
+        self.reading = os.fdopen(reading, "rb", buffering=0)
+
+    def tell(self, number: int, known: Known) -> None:
+        """The child may write the block. What is said is in a file, so that nobody waits for the child."""
+        order_path(self._folder, number).write_bytes(orjson.dumps(asdict(known)))
+        self._say(b"%d\n" % number)
+
+    def end(self, *, is_whole: bool) -> None:
+        """There is no more; without having been told so, the child takes the end for a failure."""
+        if is_whole:
+            self._say(b"end\n")
+        os.close(self._writing)
+
+    def _say(self, word: bytes) -> None:
+        with suppress(BrokenPipeError):  # a child that ended already is noticed where it is listened to
+            os.write(self._writing, word)
+
+
+def order_path(folder: Path, number: int) -> Path:
+    return folder / f"order-{number}.json"
+
+
+def keep_rows(
+    path: Path,
+    plan: LoadPlan,
+    *,
+    folder: Path,
+    faults: Path,
+    key: int | None,
+    on_block: Callable[[Block], object],
+    on_progress: OnProgress = ignore_progress,
+    should_stop: ShouldStop = never,
+    limits: ReadLimits,
+) -> Loaded:
+    """Read the file, keep its good rows in the folder, and tell of each block of them.
+
+    With the place of a key, its values are told as well. What is wrong with other rows goes to `faults`.
+    """
+    arguments = {
+        "path": str(path.resolve()),
+        "plan": plan.to_json(),
+        "faults": str(faults.resolve()),
+        "spool": str(folder.resolve()),
+        "key": key,
+        "most_rejects": None,
+        "limits": asdict(limits),
+    }
+    rest = b""
+
+    def listen(piece: bytes) -> None:
+        nonlocal rest
+        *words, rest = (rest + piece).split(b"\n") if b"\n" in piece else (rest + piece,)
+        for word in words:
+            on_block(Block(**{"lines": [], "keys": [], **orjson.loads(word)}))
+
+    answer = run_in_child(
+        "keep",
+        arguments,
+        replace(limits.sandbox, memory=512 * MIB, seconds=SECONDS),
+        work_dir=folder,
+        on_progress=on_progress,
+        should_stop=should_stop,
+        on_block=listen,
+    )
+    return Loaded.from_json(answer)
 
 
 def write_rows(
-    spool: Path,
+    load_plan: LoadPlan,
     plan: RowPlan,
     *,
-    left_out: Path,
-    folded: Path,
-    rows: int,
+    folder: Path,
+    faults: Path,
+    orders: Orders,
     import_id: UUID,
     on_block: Callable[[bytes], object],
-    work_dir: Path,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
-    seconds: float = 3600.0,
     limits: ReadLimits,
-) -> None:
-    """Give `on_block` the stream, without the lines that are left out.
+) -> Written:
+    """Give `on_block` a COPY stream of the kept rows, as the orders come.
 
-    What is counted of them is written to the folder `folded`, if the plan says so.
+    What is counted of them is written to the folder, if the plan says so; repeated keys, and rows that the
+    database knows to be wrong, to `faults`.
     """
     arguments = {
-        "spool": str(spool.resolve()),
+        "spool": str(folder.resolve()),
+        "load_plan": load_plan.to_json(),
         "plan": asdict(plan),
-        "left_out": str(left_out.resolve()),
-        "folded": str(folded.resolve()),
-        "rows": rows,
+        "faults": str(faults.resolve()),
+        "orders": orders.reading.fileno(),
         "import_id": import_id.hex,
-        "limits": asdict(limits),
     }
-    run_in_child(
+    answer = run_in_child(
         "write",
         arguments,
-        replace(limits.sandbox, memory=512 * MIB, seconds=seconds, environment=GIVES_BACK),
-        work_dir=work_dir,
+        replace(limits.sandbox, memory=512 * MIB, seconds=SECONDS, environment=GIVES_BACK),
+        work_dir=folder,
         on_progress=on_progress,
         should_stop=should_stop,
         on_block=on_block,
+        given=orders.reading,
     )
+    return Written(**answer)

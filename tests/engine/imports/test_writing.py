@@ -1,0 +1,181 @@
+"""Rows kept in blocks and written as they are ordered: compared with what a naive reading of the file says."""
+
+import json
+import os
+import random
+import threading
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from src.domain.datasets import TRANSACTIONS
+from src.engine.imports import emitting
+from src.engine.imports.intake import read_spooled
+from src.engine.imports.repeats import Seen
+from src.engine.imports.spooling import ROWS
+from src.engine.imports.writing import RowPlan, TargetColumn, order_path
+from src.engine.reading.detect import detect
+from src.engine.sandbox import ignore_progress
+
+from tests.engine.importing import LIMITS, plan_of
+from tests.engine.making import SANDBOX
+
+FIELDS = [TRANSACTIONS.field(name) for name in ("transaction_id", "client_id", "currency")]
+COLUMNS = (
+    TargetColumn(name="transaction_id"),
+    TargetColumn(name="client_id", type="bigint", code="unknown_client"),
+    TargetColumn(name="currency"),
+)
+COUNT = ROWS + 25_000  # of rows: two blocks
+UNKNOWN = "c13"
+
+
+@dataclass
+class Came:
+    rows: list[tuple[str, int, str]]
+    faults: list[tuple[int, str, str, str]]  # line, code, value, detail
+    unused: list[int]
+
+
+def drained(pipe: int) -> tuple[threading.Thread, list[bytes]]:
+    found: list[bytes] = []
+
+    def drain() -> None:
+        with os.fdopen(pipe, "rb") as file:
+            found.append(file.read())
+
+    thread = threading.Thread(target=drain)
+    thread.start()
+    return thread, found
+
+
+def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
+    """Both children's parts in this process, with a database that knows names by their numbers."""
+    plan = plan_of(detect(path, "a.csv", LIMITS), FIELDS)
+    told = kept(path, plan.to_json(), folder)
+    reading, writing = os.pipe()
+    for block in told:
+        ids = [None if name == UNKNOWN else int(name[1:]) for name in block["names"]["1"]]
+        unknown = {str(n): UNKNOWN for n, id_ in enumerate(ids) if id_ is None}
+        lines = zip(block["lines"], block["keys"], strict=True)
+        known = {
+            "ids": {"1": ids},
+            "unknown": {"1": unknown},
+            "there": [(line, there[key]) for line, key in lines if key in there],
+        }
+        order_path(folder, block["block"]).write_bytes(orjson.dumps(known))
+        os.write(writing, b"%d\n" % block["block"])
+    os.write(writing, b"end\n")
+    os.close(writing)
+    came, pipe = os.pipe()
+    thread, stream = drained(came)
+    arguments = {
+        "spool": str(folder),
+        "load_plan": plan.to_json(),
+        "plan": asdict(RowPlan(columns=COLUMNS, order=2, key=0)),
+        "faults": str(folder / "found.parquet"),
+        "orders": reading,
+        "import_id": "00" * 16,
+        "pipe": pipe,
+    }
+    arguments = json.loads(json.dumps(arguments))
+    answer = emitting.write_rows(arguments, folder, SANDBOX, ignore_progress)
+    thread.join()
+    faults = pq.read_table(folder / "found.parquet").to_pylist()
+    found = [(row["line"], row["code"], row["value"], row["detail"]) for row in faults]
+    rows = written(stream[0])
+    assert answer["rows"] == len(rows)
+    return Came(rows, sorted(found), answer["unused"]["1"])
+
+
+def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
+    came, pipe = os.pipe()
+    thread, stream = drained(came)
+    arguments = {
+        "path": str(path),
+        "plan": json.loads(json.dumps(plan)),
+        "faults": str(folder / "faults.parquet"),
+        "spool": str(folder),
+        "key": 0,
+        "most_rejects": None,
+        "limits": asdict(LIMITS),
+        "pipe": pipe,
+    }
+    read_spooled(arguments, folder, SANDBOX, ignore_progress)
+    thread.join()
+    return [json.loads(line) for line in stream[0].splitlines()]
+
+
+def written(stream: bytes) -> list[tuple[str, int, str]]:
+    """Of a binary COPY stream of a text, a bigint, a text and bytes."""
+    rows, place = [], 19
+    while (count := int.from_bytes(stream[place : place + 2], signed=True)) != -1:
+        place += 2
+        cells = []
+        for _ in range(count):
+            size = int.from_bytes(stream[place : place + 4])
+            cells.append(stream[place + 4 : place + 4 + size])
+            place += 4 + size
+        rows.append((cells[0].decode(), int.from_bytes(cells[1]), cells[2].decode()))
+    return rows
+
+
+def expected(cells: Sequence[tuple[str, str, str]], there: dict[str, str]) -> Came:
+    """Row by row: unknown names first, then the first of a key counts, then what is in the table is not."""
+    came, first = Came([], [], []), dict[str, int]()
+    for line, (key, client, currency) in enumerate(cells, start=2):
+        if client == UNKNOWN:
+            came.faults.append((line, "unknown_client", client, ""))
+        elif key in first:
+            came.faults.append((line, "duplicate", key, f"It stands on line {first[key]}."))
+        else:
+            first[key] = line
+            if key in there:
+                came.faults.append((line, "already_there", key, there[key]))
+            else:
+                came.rows.append((key, int(client[1:]), currency))
+    used = {id_ for _, id_, _ in came.rows}
+    came.unused = sorted({int(client[1:]) for _, client, _ in cells if client != UNKNOWN} - used)
+    return came
+
+
+@pytest.mark.parametrize("keys", [10**7, 3_000])
+def test_rows_and_faults_are_those_of_a_naive_reading(tmp_path: Path, keys: int) -> None:
+    """Of so many keys a dozen is suspected in vain, and written all the same."""
+    rng = random.Random(keys)
+    cells = [
+        (f"t{rng.randrange(keys)}", f"c{min(int(rng.expovariate(0.002)), 9_999)}", rng.choice(("EUR", "BRL")))
+        for _ in range(COUNT)
+    ]
+    there = {key: f"It is record {key}." for key, _, _ in rng.sample(cells, 50)}
+    path = tmp_path / "a.csv"
+    path.write_text("transaction_id,client_id,currency\n" + "".join(f"{','.join(row)}\n" for row in cells))
+    came, wanted = write(path, tmp_path, there), expected(cells, there)
+    assert (sorted(came.rows), came.faults) == (sorted(wanted.rows), sorted(wanted.faults))
+    assert sorted(came.unused) == wanted.unused
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.lists(st.none() | st.text(max_size=20), max_size=30), max_size=5))
+def test_no_text_that_came_up_before_is_taken_for_a_new_one(batches: list[list[str | None]]) -> None:
+    seen, before = Seen(bits=10), set[str]()
+    for batch in batches:
+        suspected = seen.again(pa.array(batch, pa.string()))
+        for text, is_suspected in zip(batch, suspected.tolist(), strict=True):
+            assert is_suspected or text not in before
+            assert text is not None or not is_suspected
+            before |= {text} if text is not None else set()
+
+
+def test_few_texts_are_suspected_in_vain() -> None:
+    texts = pa.array([f"A{number:09}" for number in range(200_000)])
+    assert int(np.sum(Seen().again(texts))) < 200
