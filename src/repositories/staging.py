@@ -66,6 +66,14 @@ class Staging:
     def receive(self) -> Iterator[Callable[[bytes], None]]:
         """Make the tables, and take blocks of a COPY stream."""
         be_patient(self.session)
+        self.make_tables()
+        connection: Any = self.session.connection().connection.driver_connection
+        with connection.cursor() as cursor, cursor.copy("COPY staging FROM STDIN (FORMAT BINARY)") as copy:
+            yield copy.write
+        self.session.execute(text("ANALYZE staging"))
+
+    def make_tables(self) -> None:
+        """For rows, for their faults, and for the rows that are refused before they come here."""
         columns = ", ".join(f'"{name}" {kind}' for name, kind in self.types.items())
         self.session.execute(text(f"CREATE TEMP TABLE staging (line bigint, {columns}) ON COMMIT DROP"))
         self.session.execute(
@@ -75,10 +83,6 @@ class Staging:
             )
         )
         self.refused.make_table()
-        connection: Any = self.session.connection().connection.driver_connection
-        with connection.cursor() as cursor, cursor.copy("COPY staging FROM STDIN (FORMAT BINARY)") as copy:
-            yield copy.write
-        self.session.execute(text("ANALYZE staging"))
 
     def count(self) -> int:
         return int(self.session.scalars(text("SELECT count(*) FROM staging")).one())

@@ -7,35 +7,30 @@ a COPY stream of the blocks of which that is known, and the job's own connection
 
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from src.database import Database
 from src.domain.datasets import DATASETS
-from src.domain.rejects import DUPLICATES
-from src.engine.imports.loading import Loaded, LoadPlan
+from src.engine.imports.loading import LoadPlan
+from src.engine.imports.rejects import write_faults
 from src.engine.imports.writing import (
-    Block,
-    Known,
-    Orders,
     RowPlan,
     TargetColumn,
     Written,
-    keep_rows,
     write_rows,
 )
-from src.engine.sandbox import Stopped
 from src.models import Import
 from src.repositories import bulk
-from src.repositories.copying import Copy, Refused, ids_of, lines_there
+from src.repositories.copying import Copy, Refused
 from src.repositories.made_names import remove_in_vain
 from src.repositories.staging import be_patient
 from src.repositories.targets import TARGETS
-from src.services.loadings import Loading, NamesGone, Timed, collect_rejects
+from src.services.asking import Asking, place_of
+from src.services.loadings import Loading, Timed, collect_rejects, staging_of
 from src.services.sources import Source
 
 WORTH_IT = 512 * 1024  # bytes of a file: two processes are started for it
@@ -46,7 +41,7 @@ class Copied(Loading):
     """Rows that are in the table; the rollups don't know of them yet."""
 
     copy: Copy
-    rejects: Path | None  # the rows that are not there
+    rejects: Path | None = None  # the rows that are not there
 
 
 class CopyingService:
@@ -83,7 +78,7 @@ class CopyingService:
 
     def _copied(self, imported: Import, plan: LoadPlan, source: Source, copy: Copy) -> Copied:
         clock = _Clock()
-        asking = _Asking(self.database, imported, plan, source, is_empty=copy.is_empty())
+        asking = Asking(self.database, imported, plan, source, is_empty=copy.is_empty())
         with asking.beside(), self._indexes(imported, copy, clock):
             written = self._write(imported, plan, source, copy, asking)
             clock.note("copy")
@@ -94,13 +89,30 @@ class CopyingService:
             copy.receive_counts(source.folder)
             clock.note("count")
         copied = _account(asking, written, copy)
-        if written.rejected:
-            copied.rejects = collect_rejects(
-                plan, copied.loaded.encoding, source, source.faults, source.found
-            )
+        found = [source.faults] if copied.loaded.rows_rejected else []
+        if found and asking.is_comparing and self._compare(imported, plan, source, copied):
+            found.append(source.compared)
+        if written.summary:
+            found.append(source.found)
+        copied.rejects = source.faults if found == [source.faults] else None  # it has the cells of its rows
+        if found and copied.rejects is None:
+            copied.rejects = collect_rejects(plan, copied.loaded.encoding, source, *found)
         clock.note("rejects")
         copied.seconds = clock.seconds
         return copied
+
+    def _compare(self, imported: Import, plan: LoadPlan, source: Source, copied: Copied) -> bool:
+        """Tell what the tables say against rows that the reading has refused; whether there is anything."""
+        target = copied.copy.target
+        others = f"{target.is_present} AND t.import_id IS DISTINCT FROM '{imported.id}'"
+        staging = staging_of(self.session, replace(target, is_present=others), imported, plan)
+        staging.make_tables()
+        staging.refused.receive(source.refused)
+        staging.refused.compare("insert")
+        found = staging.faults()
+        copied.note_summary(found)
+        write_faults(source.compared, staging.fault_rows())
+        return bool(found)
 
     @contextmanager
     def _indexes(self, imported: Import, copy: Copy, clock: "_Clock") -> Iterator[None]:
@@ -113,7 +125,7 @@ class CopyingService:
         clock.note("indexes")
 
     def _write(
-        self, imported: Import, plan: LoadPlan, source: Source, copy: Copy, asking: "_Asking"
+        self, imported: Import, plan: LoadPlan, source: Source, copy: Copy, asking: "Asking"
     ) -> Written:
         row_plan = _row_plan(plan, copy)
         with copy.receive([column.name for column in row_plan.columns]) as write:
@@ -132,110 +144,6 @@ class CopyingService:
         if copy.rows != written.rows:
             raise RuntimeError(f"{written.rows} rows were sent, {copy.rows} came")
         return written
-
-
-class _Asking:
-    """The thread between the two children."""
-
-    def __init__(
-        self, database: Database, imported: Import, plan: LoadPlan, source: Source, *, is_empty: bool
-    ) -> None:
-        self._database, self._imported, self._plan, self._source = database, imported, plan, source
-        self._target = TARGETS[imported.dataset]
-        self._key = None if is_empty else _place(plan, self._target.dataset.key)
-        fields = enumerate(column.field for column in plan.columns)
-        self._references = {place: field.reference for place, field in fields if field.reference}
-        self._ids: dict[int, list[int]] = {place: [] for place in self._references}
-        self._reading: Future[Loaded] = Future()
-        self._is_off = False
-        self.orders = Orders(source.folder)
-        self.rejects: Path | None = None
-
-    @contextmanager
-    def beside(self) -> Iterator[None]:
-        """Read and ask, while the caller writes; whoever fails first says why both have."""
-        with ThreadPoolExecutor(1, "reading") as threads:
-            self._reading = threads.submit(self._run)
-            try:
-                yield
-            except Exception:
-                self._is_off = True
-                error = self._reading.exception()
-                if error and not isinstance(error, Stopped):
-                    raise error from None
-                if self._source.should_stop():
-                    raise Stopped from None
-                raise
-            self._reading.result()
-
-    @property
-    def loaded(self) -> Loaded:
-        return self._reading.result()
-
-    def should_stop(self) -> bool:
-        has_failed = self._reading.done() and self._reading.exception() is not None
-        return has_failed or self._source.should_stop()
-
-    def note_written(self, done: int, total: int, unit: str) -> None:
-        """While the file is read, that is the progress."""
-        if self._reading.done():
-            self._source.on_progress(done, max(total, self.loaded.rows_good), unit)
-
-    def hold(self, copy: Copy, written: Written) -> None:
-        """Lock what rows point to, as their foreign keys would have."""
-        for place, ids in sorted(self._ids.items()):
-            unused = set(written.unused[str(place)])
-            if not copy.hold(self._references[place], [id_ for id_ in ids if id_ not in unused]):
-                raise NamesGone("The import is tried again.")
-
-    def in_vain(self, written: Written) -> dict[str, list[int]]:
-        """What may have been made for rows that were not written, by table."""
-        unused = {reference.table: written.unused[str(n)] for n, reference in self._references.items()}
-        return {table: ids for table, ids in unused.items() if ids}
-
-    def _run(self) -> Loaded:
-        is_whole = False
-        try:
-            loaded = self._read()
-            is_whole = loaded.is_whole
-        finally:
-            self.orders.end(is_whole=is_whole)
-        if not is_whole:
-            raise Refused  # more names than fit into the memory
-        if loaded.rows_rejected:  # while the rest is written
-            self.rejects = collect_rejects(self._plan, loaded.encoding, self._source, self._source.faults)
-        return loaded
-
-    def _read(self) -> Loaded:
-        return keep_rows(
-            self._source.path,
-            self._plan,
-            folder=self._source.folder,
-            faults=self._source.faults,
-            key=self._key,
-            on_block=self._ask,
-            on_progress=self._source.on_progress,
-            should_stop=lambda: self._is_off or self._source.should_stop(),
-            limits=self._source.limits,
-        )
-
-    def _ask(self, block: Block) -> None:
-        there: list[tuple[int, str]] = []
-        if self._key is not None:
-            with self._database.unit_of_work() as ahead:
-                there = lines_there(ahead, self._target, block.lines, block.keys)
-        ids: dict[str, list[int | None]] = {}
-        unknown: dict[str, dict[str, str]] = {}
-        for place, names in block.names.items():
-            reference = self._references[int(place)]
-            with self._database.unit_of_work() as ahead:
-                found = ids_of(ahead, reference, names, self._imported.id)
-            if reference.is_made and None in found:
-                raise NamesGone("The import is tried again.")
-            ids[place] = found
-            unknown[place] = {str(n): name for n, name in enumerate(names) if found[n] is None}
-            self._ids[int(place)].extend(id_ for id_ in found if id_ is not None)
-        self.orders.tell(block.block, Known(ids=ids, unknown=unknown, there=there))
 
 
 class _Clock:
@@ -263,11 +171,6 @@ def _is_a_way(imported: Import, source: Source) -> bool:
     return is_plain and not may_fail and source.path.stat().st_size >= WORTH_IT
 
 
-def _place(plan: LoadPlan, name: str | None) -> int | None:
-    names = [column.field.name for column in plan.columns]
-    return names.index(name) if name in names else None
-
-
 def _row_plan(plan: LoadPlan, copy: Copy) -> RowPlan:
     """How the columns that were read become those of the table."""
     target, types, columns = copy.target, copy.column_types(), []
@@ -281,17 +184,17 @@ def _row_plan(plan: LoadPlan, copy: Copy) -> RowPlan:
                 code=reference.code if reference else "",
             )
         )
-    order, key = _place(plan, target.dataset.order_by), _place(plan, target.dataset.key)
+    order, key = place_of(plan, target.dataset.order_by), place_of(plan, target.dataset.key)
     return RowPlan(columns=tuple(columns), order=order, key=key, folds=target.dataset.folds)
 
 
-def _account(asking: _Asking, written: Written, copy: Copy) -> Copied:
+def _account(asking: Asking, written: Written, copy: Copy) -> Copied:
     """Every row that was read, in one of the counts."""
-    copied = Copied(loaded=asking.loaded, copy=copy, rejects=asking.rejects)
+    copied = Copied(loaded=asking.loaded, copy=copy, summary=asking.loaded.own_summary)
     found = [(column, code, n) for column, codes in written.summary.items() for code, n in codes.items()]
     copied.note_summary(found)
     counts = copied.counts
     counts.rows_read, counts.inserted = asking.loaded.rows_read, written.rows
-    counts.duplicate = sum(count for _, code, count in found if code in DUPLICATES)
-    counts.rejected = asking.loaded.rows_rejected + written.rejected - counts.duplicate
+    counts.duplicate = written.duplicate
+    counts.rejected = asking.loaded.rows_rejected + written.rejected
     return copied

@@ -12,7 +12,7 @@ from src.database import Database
 from src.domain.datasets import DATASETS, Mode
 from src.domain.imports import AmbiguousDates, AmbiguousNumbers
 from src.engine.imports.evidence import Reading
-from src.engine.imports.loading import Loaded, LoadPlan, MappedColumn, load, settle, staging_types
+from src.engine.imports.loading import Loaded, LoadPlan, MappedColumn, load, settle
 from src.engine.values import Detected
 from src.models import Import
 from src.repositories import bulk
@@ -20,7 +20,7 @@ from src.repositories.made_names import make_names
 from src.repositories.staging import Staging
 from src.repositories.targets import TARGETS
 from src.services.landing import land_rows
-from src.services.loadings import NamesGone, Staged, Timed
+from src.services.loadings import NamesGone, Staged, Timed, staging_of
 from src.services.sources import Source
 
 USUAL = Reading()
@@ -117,8 +117,7 @@ class LoadingService:
     def stage(self, imported: Import, plan: LoadPlan, source: Source) -> Staged:
         """Read the file and check its rows. The names they need are made, and no record is written yet."""
         is_appended = DATASETS[imported.dataset].is_appended  # then each row is checked in its turn
-        types = dict(zip((column.field.name for column in plan.columns), staging_types(plan), strict=True))
-        staging = Staging(self.session, TARGETS[imported.dataset], types=types, headers=imported.mapping)
+        staging = staging_of(self.session, TARGETS[imported.dataset], imported, plan)
         if imported.is_bulk:
             bulk.take_turns(self.session, staging.target.dataset.table)
         began = time.monotonic()

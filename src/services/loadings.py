@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from src.domain.errors import DomainError, Unavailable
 from src.domain.imports import TooManyErrors
-from src.engine.imports.loading import Loaded, LoadPlan, collect_rows
+from src.engine.imports.loading import Loaded, LoadPlan, collect_rows, staging_types
 from src.engine.imports.rejects import write_faults
 from src.models import Import
 from src.repositories.staging import Staging
+from src.repositories.targets import Target
 from src.services.sources import Source
 
 
@@ -53,8 +56,7 @@ class Loading:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def note_summary(self, found: Iterable[tuple[str, str, int]]) -> None:
-        """What is wrong by the reading, and beyond it: how many rows by header and code."""
-        self.summary = {column: dict(codes) for column, codes in self.loaded.summary.items()}
+        """What is wrong beyond what was said: how many rows by header and code."""
         for column, code, count in found:
             codes = self.summary.setdefault(column, {})
             codes[code] = codes.get(code, 0) + count
@@ -79,8 +81,8 @@ class Staged(Loading):
 
     def note_faults(self, imported: Import) -> None:
         """Count and write down what is known to be wrong, and give up if that is too much."""
-        found = self.staging.faults()
-        self.note_summary(found)
+        self.summary = self.loaded.own_summary
+        self.note_summary(self.staging.faults())
         counts = self.counts
         counts.rows_read = self.loaded.rows_read
         counts.duplicate, others = self.staging.faulty_rows()
@@ -101,6 +103,12 @@ def over_budget(imported: Import, counts: Counts) -> TooManyErrors | None:
             f"{counts.rejected:,} of {counts.rows_read:,} rows are wrong; at most {rate:%} may be."
         )
     return None
+
+
+def staging_of(session: Session, target: Target, imported: Import, plan: LoadPlan) -> Staging:
+    """Room for the rows that are read by this plan."""
+    types = dict(zip((column.field.name for column in plan.columns), staging_types(plan), strict=True))
+    return Staging(session, target, types=types, headers=imported.mapping)
 
 
 def collect_rejects(plan: LoadPlan, encoding: str | None, source: Source, *faults: Path) -> Path:

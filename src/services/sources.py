@@ -27,6 +27,11 @@ class Source:
         return self.folder / "refused.copy"
 
     @property
+    def compared(self) -> Path:
+        """What the tables say against them."""
+        return self.folder / "compared.parquet"
+
+    @property
     def found(self) -> Path:
         """What was found beyond that."""
         return self.folder / "found.parquet"

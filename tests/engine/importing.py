@@ -76,6 +76,7 @@ def load_here(
         "plan": json.loads(json.dumps(plan.to_json())),
         "faults": str(faults),
         "most_rejects": most_rejects,
+        "refused": os.devnull,
         "limits": asdict(limits),
         "pipe": os.open(stream, os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
     }

@@ -136,9 +136,10 @@ def test_what_is_wrong_with_a_file_is_the_same_whether_it_is_copied_or_staged(
         ("duplicate", "v7"),
         ("missing", "v8"),
         ("not_a_date", "v8"),
+        ("already_there", "v8"),
     ]
     assert done.report["summary"] == {
-        "id_atendimento": {"already_there": 11, "duplicate": 2},
+        "id_atendimento": {"already_there": 12, "duplicate": 2},
         "angel": {"missing": 1},
         "data_limite": {"not_a_date": 1},
     }
@@ -167,3 +168,17 @@ def test_transactions_that_are_there_already_are_told_by_line(imports: Imports) 
     done = imports.load("transactions", header + rows)
     assert counts(done) == {"rows_read": ROWS, "inserted": ROWS - 1, "duplicate": 1}
     assert [code for _, _, code in codes(imports.rejects(done))] == ["already_there"]
+
+
+def test_rows_that_are_wrong_in_themselves_come_back_as_they_stand_in_the_file(imports: Imports) -> None:
+    content = visits(0, ROWS)
+    line = content.count("\n") + 1
+    content += ' x1,c1,"A\n""b""",Polo 1,2024-02-30,,\nx2,c1\nx3,c1,,Polo 1,never,,\n'
+    done = imports.load("atendimentos", content)
+    assert counts(done) == {"rows_read": ROWS + 3, "inserted": ROWS, "rejected": 3}
+    found = [(row.line, [fault.code for fault in row.faults], row.cells) for row in imports.rejects(done)]
+    assert found == [
+        (line, ["not_a_date"], (" x1", "c1", 'A\n"b"', "Polo 1", "2024-02-30", "", "")),
+        (line + 2, ["wrong_column_count"], ("x2", "c1")),
+        (line + 3, ["missing", "not_a_date"], ("x3", "c1", "", "Polo 1", "never", "", "")),
+    ]

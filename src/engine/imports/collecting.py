@@ -1,7 +1,5 @@
 """The rows that were refused, as they stand in the file: found again by line, and put beside their faults."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,47 +10,14 @@ import pyarrow as pa
 from pyarrow.parquet import ParquetWriter
 
 from src.engine.duck import batches_of, connect, quoted
-from src.engine.reading.faults import SCHEMA
+from src.engine.reading.faults import SCHEMA, WITH_CELLS, with_cells
+from src.engine.reading.originals import Originals, RecordCells, TableCells
 from src.engine.reading.rows import ROWS, Row, cells_of
-from src.engine.reading.shaping import shown
 from src.engine.reading.sources import Source, mended_rows, open_source
-from src.engine.reading.stretches import Records
 from src.engine.reading.utf8 import Places
 from src.engine.values import Detected, OnProgress, ReadLimits, Sandbox
 
-WITH_CELLS = pa.schema([*SCHEMA, pa.field("cells", pa.list_(pa.string()))])
 FAULTS_AT_A_TIME = 20_000
-
-
-@dataclass(frozen=True)
-class RecordCells:
-    """The cells of delimited records, cut only when they are asked for."""
-
-    records: Records
-    rows: Places
-    delimiter: str
-    quote: str
-
-    def __getitem__(self, place: int) -> list[str]:
-        record = self.rows[place]
-        text = shown(self.records.raw(record))
-        if self.records.is_broken[record] or self.records.is_giant[record]:
-            return [text]
-        lines = io.StringIO(text, newline="")
-        return next(csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote))
-
-
-class TableCells:
-    """The cells of a stretch of a table."""
-
-    def __init__(self, columns: Sequence[pa.Array]) -> None:
-        self._columns = columns
-
-    def __getitem__(self, place: int) -> list[str]:
-        return [cell.as_py() or "" for cell in (column[place] for column in self._columns)]
-
-
-Cells = list[list[str]] | RecordCells | TableCells
 
 
 @dataclass(frozen=True)
@@ -60,7 +25,7 @@ class Part:
     """Some rows of the file, by their lines, whose cells can be had."""
 
     lines: Places
-    cells: Cells
+    cells: Originals
 
 
 def read_originals(
@@ -168,13 +133,6 @@ def _write(writer: ParquetWriter, faults: Iterator[pa.RecordBatch] | list[pa.Rec
     """Write faults with the cells of their rows; the rows of lines that are unknown have none."""
     written = 0
     for batch in faults:
-        lines, codes = np.unique(batch.column("line").to_numpy(), return_inverse=True)
-        places = np.searchsorted(part.lines, lines)
-        cells = [
-            part.cells[place] if place < len(part.lines) and part.lines[place] == line else []
-            for place, line in zip(places.tolist(), lines.tolist(), strict=True)
-        ]
-        column = pa.array(cells, pa.list_(pa.string())).take(pa.array(codes))
-        writer.write_batch(pa.record_batch([*batch.columns, column], schema=WITH_CELLS))
+        writer.write_batch(with_cells(batch, part.lines, part.cells))
         written += batch.num_rows
     return written

@@ -44,6 +44,11 @@ class CopyStream:
         if self._failure and error is None:
             raise self._failure
 
+    @property
+    def is_full(self) -> bool:
+        """However much is sent."""
+        return False
+
     def add(self, rows: pa.RecordBatch) -> None:
         if len(rows):
             self._put(self._encoder.write_batch(rows))

@@ -1,7 +1,7 @@
 """The child's part of writing: kept rows, with ids in place of names, as a COPY stream for their table."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +12,17 @@ import pyarrow.compute as pc
 
 from src.engine.imports.copying import CopyStream
 from src.engine.imports.folding import Folding
+from src.engine.imports.making import Maker, makers_of
 from src.engine.imports.plans import LoadPlan
 from src.engine.imports.repeats import Flags, Integers, Seen, first_lines
-from src.engine.imports.spooling import ROWS, block_path, read_block, spool_schema
-from src.engine.imports.writing import RowPlan, TargetColumn, order_path
+from src.engine.imports.spooling import ROWS, block_path, read_block, refused_path, spool_schema
+from src.engine.imports.writing import RowPlan, order_path
 from src.engine.reading.faults import FaultFile, Found
 from src.engine.values import OnProgress, Sandbox
 
-INTEGERS = {"integer": pa.int32(), "bigint": pa.int64()}
-NONE = -1  # for an id
 SUSPECTS = "suspects.arrows"  # rows whose key may stand further up
+NAMELESS = "nameless.arrows"  # keys of rows with unknown names
+KEY_SCHEMA = pa.schema([("line", pa.int64()), ("key", pa.string())])
 MOST_AT_A_TIME = 4 * ROWS  # of them
 
 
@@ -33,7 +34,7 @@ def write_rows(
     pa.set_cpu_count(1)
     plan, load_plan = RowPlan.from_json(arguments["plan"]), LoadPlan.from_json(arguments["load_plan"])
     spool = Path(arguments["spool"])
-    makers = _makers(plan, load_plan)
+    makers = makers_of(plan, load_plan)
     schema = pa.schema([*((maker.name, maker.type) for maker in makers), ("import_id", pa.binary())])
     folding = Folding(plan.folds, spool) if plan.folds else None
     with (
@@ -50,7 +51,8 @@ def write_rows(
         folding.finish()
     return {
         "rows": out.rows,
-        "rejected": faults.rejected,
+        "rejected": writer.rejected,
+        "duplicate": writer.duplicate,
         "summary": {column: dict(codes) for column, codes in faults.summary.items()},
         "unused": {str(place): maker.unused() for place, maker in enumerate(makers) if maker.has_ids},
     }
@@ -64,53 +66,6 @@ def _orders(pipe: int) -> Iterator[int]:
                 return
             yield int(line)
     raise RuntimeError("the caller has given up")
-
-
-class _Maker:
-    """Makes one column of the table."""
-
-    def __init__(self, column: TargetColumn, stored: pa.DataType, header: str) -> None:
-        self.name, self.code, self.header = column.name, column.code, header
-        self._default = column.default
-        self.has_ids = column.type is not None
-        self.type = INTEGERS[column.type] if column.type else stored
-        self._ids = np.empty(0, np.int64)
-        self._names: dict[int, str] = {}  # of those that have no id
-        self._is_used = np.empty(0, bool)
-
-    def learn(self, ids: list[int | None], unknown: Mapping[str, str]) -> None:
-        """The ids of the next names; of those that have none, the name by its place among these."""
-        self._names |= {len(self._ids) + int(place): name for place, name in unknown.items()}
-        self._ids = np.append(self._ids, np.array([NONE if id_ is None else id_ for id_ in ids], np.int64))
-        self._is_used = np.append(self._is_used, np.zeros(len(ids), bool))
-
-    def is_unknown(self, numbers: pa.Array) -> Flags:
-        found: Flags = self._ids[numbers.to_numpy()] == NONE
-        return found
-
-    def names(self, numbers: Integers) -> pa.Array:
-        """Of unknown ones."""
-        return pa.array([self._names[number] for number in numbers.tolist()], pa.string())
-
-    def make(self, values: pa.Array) -> pa.Array:
-        if self.has_ids:
-            numbers = values.to_numpy()
-            self._is_used[numbers] = True
-            return pa.array(self._ids[numbers].astype(self.type.to_pandas_dtype()))
-        if self._default is None:
-            return values
-        return values.fill_null(pa.scalar(self._default).cast(values.type))
-
-    def unused(self) -> list[int]:
-        """The ids that were told, and that no row has."""
-        unused: list[int] = self._ids[~self._is_used & (self._ids != NONE)].tolist()
-        return unused
-
-
-def _makers(plan: RowPlan, load_plan: LoadPlan) -> list[_Maker]:
-    stored = spool_schema(load_plan).types[1:]
-    headers = map(load_plan.header, load_plan.columns)
-    return [_Maker(*parts) for parts in zip(plan.columns, stored, headers, strict=True)]
 
 
 class _Out:
@@ -140,7 +95,7 @@ class _Writer:
         self,
         spool: Path,
         plan: RowPlan,
-        makers: list[_Maker],
+        makers: list[Maker],
         out: _Out,
         faults: FaultFile,
         load_plan: LoadPlan,
@@ -148,8 +103,14 @@ class _Writer:
         self._spool, self._plan, self._makers, self._out, self._faults = spool, plan, makers, out, faults
         self._seen = Seen() if plan.key is not None else None
         self._suspects = pa.ipc.new_stream(spool / SUSPECTS, spool_schema(load_plan))
+        self._nameless = pa.ipc.new_stream(spool / NAMELESS, KEY_SCHEMA)
         self._unknown: list[Integers] = []  # their lines
         self._blocks = self._suspected = 0
+        self.rejected = self.duplicate = 0
+        names = [column.field.name for column in load_plan.columns]
+        compared = [name for name in names if name in load_plan.compared]
+        key = None if plan.key is None else names[plan.key]
+        self._refused_key = compared.index(key) + 1 if key in compared else None
 
     def take(self, number: int) -> None:
         """Write a block, but for what is wrong with it, or may be."""
@@ -166,24 +127,50 @@ class _Writer:
         self._write(rows)
 
     def settle(self) -> None:
-        """Write those rows that waited, and repeat no other one."""
+        """Write those rows that waited, and repeat no other one; tell which others do, refused or not."""
         self._suspects.close()
-        key = self._plan.key
-        if not self._suspected or key is None:
+        self._nameless.close()
+        if self._plan.key is None:
             return
-        unknown = np.concatenate([np.empty(0, np.int64), *self._unknown])
-        for suspects in _parts(self._spool / SUSPECTS, MOST_AT_A_TIME):
-            keys = _text(suspects, key)
-            distinct = keys.unique()
-            first = first_lines(self._spool, self._blocks, key, distinct, unknown)
-            first = first[pc.index_in(keys, value_set=distinct).to_numpy()]
-            lines = suspects["line"].to_numpy()
-            repeated = np.flatnonzero(first != lines)
-            details = [f"It stands on line {line}." for line in first[repeated].tolist()]
-            self._refuse(suspects, repeated, "duplicate", key, details)
+        for suspects in _parts(self._spool / SUSPECTS, MOST_AT_A_TIME) if self._suspected else ():
+            keys, lines = _text(suspects, self._plan.key), suspects["line"].to_numpy()
+            first = self._first(keys)
+            self._refuse_repeated(keys, lines, first, first != lines)
+            self.duplicate += int((first != lines).sum())
             rows = suspects.filter(pa.array(first == lines))
             if len(rows):
                 self._write(self._not_there(rows, self._all_there(rows["line"].to_pylist())))
+        if self._unknown:
+            self._compare(self._spool / NAMELESS, 1)
+        if self._refused_key is not None:
+            self._compare(refused_path(self._spool), self._refused_key)
+
+    def _compare(self, path: Path, place: int) -> None:
+        """Of rows that are refused already, those whose key is that of a written row above them."""
+        for rows in _parts(path, MOST_AT_A_TIME):
+            rows = rows.filter(rows[place].is_valid())  # noqa: PLW2901 # the others have none
+            keys, lines = _text(rows, place - 1), rows["line"].to_numpy()
+            first = self._first(keys)
+            is_repeated = first < lines
+            there = list(self._all_there(first[is_repeated].tolist()))
+            is_repeated &= ~np.isin(first, there)
+            self._refuse_repeated(keys, lines, first, is_repeated)
+
+    def _first(self, keys: pa.Array) -> Integers:
+        """Of each key, the line on which it stands first, apart from rows with unknown names."""
+        if not len(keys):
+            return np.empty(0, np.int64)
+        distinct = keys.unique()
+        unknown = np.concatenate([np.empty(0, np.int64), *self._unknown])
+        first = first_lines(self._spool, self._blocks, self._plan.key or 0, distinct, unknown)
+        own: Integers = first[pc.index_in(keys, value_set=distinct).to_numpy()]
+        return own
+
+    def _refuse_repeated(self, keys: pa.Array, lines: Integers, first: Integers, is_repeated: Flags) -> None:
+        found = np.flatnonzero(is_repeated)
+        details = [f"It stands on line {line}." for line in first[found].tolist()]
+        values = keys.take(pa.array(found))
+        self._refuse(lines, found, "duplicate", self._plan.key or 0, values, details)
 
     def _known(self, rows: pa.Table) -> pa.Table:
         """The rows whose names all have ids, or get none here."""
@@ -192,14 +179,16 @@ class _Writer:
             if maker.code:
                 numbers = rows[place + 1].combine_chunks()
                 found = np.flatnonzero(maker.is_unknown(numbers))
-                if len(found):
-                    self._refuse(
-                        rows, found, maker.code, place, values=maker.names(numbers.to_numpy()[found])
-                    )
-                    is_unknown[found] = True
+                names = maker.names(numbers.to_numpy()[found])
+                self._refuse(rows["line"].to_numpy(), found, maker.code, place, names)
+                is_unknown[found] = True
         if not is_unknown.any():
             return rows
+        self.rejected += int(is_unknown.sum())
         self._unknown.append(rows["line"].to_numpy()[is_unknown])
+        if self._plan.key is not None:
+            nameless = rows.select([0, self._plan.key + 1]).filter(pa.array(is_unknown))
+            self._nameless.write_table(nameless.rename_columns(KEY_SCHEMA.names))
         return rows.filter(pa.array(~is_unknown))
 
     def _not_there(self, rows: pa.Table, there: Mapping[int, str]) -> pa.Table:
@@ -209,8 +198,10 @@ class _Writer:
         lines = rows["line"].to_numpy()
         is_there = np.isin(lines, np.fromiter(there, np.int64))
         found = np.flatnonzero(is_there)
+        self.duplicate += len(found)
         details = [there[line] for line in lines[found].tolist()]
-        self._refuse(rows, found, "already_there", self._plan.key, details)
+        keys = _text(rows, self._plan.key).take(pa.array(found))
+        self._refuse(lines, found, "already_there", self._plan.key, keys, details)
         return rows.filter(pa.array(~is_there))
 
     def _all_there(self, lines: list[int]) -> dict[int, str]:
@@ -223,17 +214,16 @@ class _Writer:
 
     def _refuse(
         self,
-        rows: pa.Table,
+        lines: Integers,
         found: Integers,
         code: str,
         place: int,
-        detail: str | list[str] = "",
-        values: pa.Array | None = None,
+        values: pa.Array,
+        details: Sequence[str] | None = None,
     ) -> None:
         if len(found):
-            shown = _text(rows, place).take(pa.array(found)) if values is None else values
-            fault = Found(code, found, shown, detail, self._makers[place].header)
-            self._faults.add(rows["line"].to_numpy(), [fault])
+            fault = Found(code, found, values, details or "", self._makers[place].header)
+            self._faults.add(lines, [fault])
 
     def _set_aside(self, rows: pa.Table) -> None:
         if len(rows):

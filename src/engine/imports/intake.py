@@ -1,7 +1,6 @@
 """The child's part of a load: shape and values are judged batch by batch, and good rows are passed on."""
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pyarrow.compute as pc
 from src.engine.imports.casting import cast_columns
 from src.engine.imports.copying import CopyStream, refused_schema, row_schema
 from src.engine.imports.plans import Loaded, LoadPlan
-from src.engine.imports.spooling import Spool
+from src.engine.imports.spooling import Refused, Spool, refused_path
 from src.engine.reading.faults import FaultFile, Found
 from src.engine.reading.shaping import Batch
 from src.engine.reading.sources import open_source
@@ -21,7 +20,6 @@ from src.engine.reading.stretches import Flags
 from src.engine.values import OnProgress, ReadLimits, Sandbox
 
 THREADS = 1
-NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 
 
 def read_load(
@@ -29,27 +27,36 @@ def read_load(
 ) -> dict[str, Any]:
     """Read the file once, or until too much is wrong with it, and tell what came of it."""
     plan = LoadPlan.from_json(arguments["plan"])
-    with CopyStream(row_schema(plan), arguments["pipe"]) as stream:
-        return _read(arguments, plan, stream.add, folder, sandbox, on_progress)
+    with (
+        CopyStream(row_schema(plan), arguments["pipe"]) as stream,
+        FaultFile(Path(arguments["faults"]), arguments["most_rejects"]) as faults,
+        Refused(plan, arguments["refused"]) as refused,
+    ):
+        return _read(arguments, plan, stream, faults, refused, folder, sandbox, on_progress)
 
 
 def read_spooled(
     arguments: Mapping[str, Any], folder: Path, sandbox: Sandbox, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """The same, into blocks on disk; it ends early as well with more names than can be kept."""
-    plan = LoadPlan.from_json(arguments["plan"])
-    with Spool(Path(arguments["spool"]), plan, arguments["pipe"], key=arguments["key"]) as spool:
-        return _read(arguments, plan, spool.add, folder, sandbox, on_progress, is_full=lambda: spool.is_full)
+    """The same, into blocks on disk, and with the cells of faulty rows; too many names end it as well."""
+    plan, spooled = LoadPlan.from_json(arguments["plan"]), Path(arguments["spool"])
+    with (
+        Spool(spooled, plan, arguments["pipe"], key=arguments["key"]) as spool,
+        FaultFile(Path(arguments["faults"]), has_cells=True) as faults,
+        Refused(plan, arguments["refused"], refused_path(spooled)) as refused,
+    ):
+        return _read(arguments, plan, spool, faults, refused, folder, sandbox, on_progress)
 
 
 def _read(
     arguments: Mapping[str, Any],
     plan: LoadPlan,
-    take: Callable[[pa.RecordBatch], None],
+    good: CopyStream | Spool,
+    faults: FaultFile,
+    refused: Refused,
     folder: Path,
     sandbox: Sandbox,
     on_progress: OnProgress,
-    is_full: Callable[[], bool] = lambda: False,
 ) -> dict[str, Any]:
     pa.set_cpu_count(THREADS)
     limits = ReadLimits.from_json(arguments["limits"])
@@ -62,24 +69,21 @@ def _read(
         on_progress,
         is_encoding_given=plan.is_encoding_given,
     )
-    read, good, is_whole = 0, 0, True
-    with FaultFile(Path(arguments["faults"]), arguments["most_rejects"]) as faults:
-        for batch in source.batches(plan.marks):
-            read += len(batch.lines)
-            rows, others = _judged(plan, batch, faults)
-            if len(rows):
-                take(rows)
-            if len(others):
-                take_refused(others)
-            good += len(rows)
-            if faults.are_too_many or is_full():
-                is_whole = False
-                break
+    read, count = 0, 0
+    for batch in source.batches(plan.marks):
+        read += len(batch.lines)
+        rows, others = _judged(plan, batch, faults)
+        if len(rows):
+            good.add(rows)
+        refused.add(others)
+        count += len(rows)
+        if faults.are_too_many or good.is_full:
+            break
     return Loaded(
         rows_read=read,
-        rows_good=good,
+        rows_good=count,
         rows_rejected=faults.rejected,
-        is_whole=is_whole,
+        is_whole=not (faults.are_too_many or good.is_full),
         encoding=source.encoding,
         is_recoded=source.encoding == "cp1252" and not plan.is_encoding_given,
         summary={column: dict(codes) for column, codes in faults.summary.items()},
@@ -91,7 +95,7 @@ def _judged(plan: LoadPlan, batch: Batch, faults: FaultFile) -> tuple[pa.RecordB
     them; what is wrong goes to the faults."""
     columns, found = cast_columns(plan, batch.cells, plan.rules)
     own = [replace(group, rows=batch.sound[group.rows]) for group in found]
-    faults.add(batch.lines, [*batch.faults, *own])
+    faults.add(batch.lines, [*batch.faults, *own], batch.originals)
     lines = pa.array(batch.lines[batch.sound], pa.int64())
     if not own:
         nothing = pa.RecordBatch.from_pylist([], refused_schema(plan))

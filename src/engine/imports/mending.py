@@ -16,7 +16,6 @@ from pyarrow.parquet import ParquetWriter
 from src.domain.rejects import MESSAGES, SHAPELESS, WHOLE_ROW, Reject
 from src.engine.duck import batches_of, connect, quoted
 from src.engine.export import as_meant, fitting, harmless
-from src.engine.imports.collecting import WITH_CELLS
 from src.engine.imports.rejects import (
     LINE_COLUMN,
     REST_COLUMN,
@@ -27,6 +26,7 @@ from src.engine.imports.rejects import (
 )
 from src.engine.imports.returned import BadCorrections, Places, places_of
 from src.engine.reading.columns import guess_columns, names_of
+from src.engine.reading.faults import WITH_CELLS
 from src.engine.reading.shaping import Batch
 from src.engine.reading.sources import Source, open_source
 from src.engine.reading.texts import BLANKS

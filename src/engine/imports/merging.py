@@ -11,11 +11,11 @@ from pyarrow.parquet import ParquetFile, ParquetWriter
 from src.domain.rejects import DUPLICATES
 from src.engine.duck import connect, quoted
 from src.engine.imports.clocks import EPOCH
-from src.engine.imports.collecting import WITH_CELLS
 from src.engine.imports.moments import moment
 from src.engine.imports.plans import LoadPlan, MappedColumn
 from src.engine.imports.rejects import ROWS_AT_A_TIME
 from src.engine.imports.settling import number_in
+from src.engine.reading.faults import WITH_CELLS
 from src.engine.values import OnProgress, Sandbox
 
 if TYPE_CHECKING:

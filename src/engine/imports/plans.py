@@ -113,6 +113,11 @@ class Loaded:
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         return cls(**data)
 
+    @property
+    def own_summary(self) -> dict[str, dict[str, int]]:
+        """A copy, to add more to."""
+        return {column: dict(codes) for column, codes in self.summary.items()}
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 

@@ -15,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.domain.datasets import Field
-from src.engine.imports.copying import row_schema
+from src.engine.imports.copying import CopyStream, refused_schema, row_schema
 from src.engine.imports.plans import LoadPlan
 
 ROWS = 65_536  # of a block, at least; sorted together: neighbours in an index are written together
+NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 MOST_NAMES = 1_000_000  # they are in the memory of one process
 
 
@@ -74,6 +75,31 @@ class Spool:
         self._waiting, self._rows, self._blocks = [], 0, self._blocks + 1
 
 
+class Refused:
+    """What is compared of refused rows: for the database, and with a path for the child that writes."""
+
+    def __init__(self, plan: LoadPlan, stream: str, path: Path | None = None) -> None:
+        self._stream = CopyStream(refused_schema(plan), os.open(stream, NEW_FILE, 0o600))
+        self._kept = pa.ipc.new_stream(path, refused_schema(plan)) if path else None
+
+    def __enter__(self) -> Self:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.__exit__(kind, error, trace)
+        if self._kept:
+            self._kept.close()
+
+    def add(self, rows: pa.RecordBatch) -> None:
+        if len(rows):
+            self._stream.add(rows)
+            if self._kept:
+                self._kept.write_batch(rows)
+
+
 class _Numbers:
     """A number for each name, in the order in which they come up."""
 
@@ -103,6 +129,10 @@ def spool_schema(plan: LoadPlan) -> pa.Schema:
         if field.reference:
             schema = schema.set(place + 1, pa.field(schema.names[place + 1], pa.int32()))
     return schema
+
+
+def refused_path(folder: Path) -> Path:
+    return folder / "refused.arrows"
 
 
 def block_path(folder: Path, number: int) -> Path:

@@ -75,6 +75,7 @@ class Written:
 
     rows: int
     rejected: int
+    duplicate: int
     summary: Mapping[str, Mapping[str, int]]
     unused: Mapping[str, list[int]]  # ids that no written row has, by the place of their column
 
@@ -113,6 +114,7 @@ def keep_rows(
     *,
     folder: Path,
     faults: Path,
+    refused: Path,
     key: int | None,
     on_block: Callable[[Block], object],
     on_progress: OnProgress = ignore_progress,
@@ -121,7 +123,8 @@ def keep_rows(
 ) -> Loaded:
     """Read the file, keep its good rows in the folder, and tell of each block of them.
 
-    With the place of a key, its values are told as well. What is wrong with other rows goes to `faults`.
+    With the place of a key, its values are told as well. What is wrong with other rows goes to `faults`, with
+    their cells, and what is to be compared of them to `refused`.
     """
     arguments = {
         "path": str(path.resolve()),
@@ -129,7 +132,7 @@ def keep_rows(
         "faults": str(faults.resolve()),
         "spool": str(folder.resolve()),
         "key": key,
-        "most_rejects": None,
+        "refused": str(refused.resolve()),
         "limits": asdict(limits),
     }
     rest = b""

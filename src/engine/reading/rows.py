@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from src.engine.reading.faults import Found
 from src.engine.reading.jsonlines import Number, as_text, parse
-from src.engine.reading.shaping import Batch, shown
+from src.engine.reading.originals import shown
+from src.engine.reading.shaping import Batch
 from src.engine.reading.splitting import Splitter
 from src.engine.reading.stretches import Marks, Records
 from src.engine.reading.utf8 import Places
@@ -105,7 +106,19 @@ def _batch(rows: list[Row], marks: dict[int, str]) -> Batch:
         pa.array([_cell(rows[row], position, mark) for row in sound], pa.string())
         for position, mark in marks.items()
     ]
-    return Batch(np.array([row.line for row in rows], np.int64), sound, cells, list(_faults(rows)))
+    lines = np.array([row.line for row in rows], np.int64)
+    return Batch(lines, sound, cells, list(_faults(rows)), RowCells(rows, marks))
+
+
+@dataclass(frozen=True)
+class RowCells:
+    """The cells of rows, their typed numbers written with these marks."""
+
+    rows: list[Row]
+    marks: Mapping[int, str]
+
+    def __getitem__(self, place: int) -> list[str]:
+        return cells_of(self.rows[place], self.marks)
 
 
 def cells_of(row: Row, marks: Mapping[int, str]) -> list[str]:

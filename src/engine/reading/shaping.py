@@ -9,6 +9,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from src.engine.reading.faults import LONGEST_VALUE, Found
+from src.engine.reading.originals import Originals, RecordCells, shown
 from src.engine.reading.records import ONE_COLUMN, QUOTE
 from src.engine.reading.splitting import Splitter
 from src.engine.reading.stretches import Flags, Marks, Records
@@ -20,21 +21,14 @@ from src.engine.values import Detected
 class Batch:
     """Rows of a file: their lines, one array of texts per wanted column, and the faults of their shape.
 
-    Faulty rows have no cells: `cells` are those of the rows at the places `sound`.
+    Faulty rows have no cells: `cells` are those of the rows at the places `sound`. All have `originals`.
     """
 
     lines: Places
     sound: Places
     cells: Sequence[pa.Array]
     faults: Sequence[Found]
-
-
-def shown(raw: bytes) -> str:
-    """Bytes as a text; those that are no UTF-8 as CP1252 has them."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return raw.decode("cp1252", "latin-1-control")
+    originals: Originals
 
 
 class Shaper:
@@ -66,7 +60,8 @@ class Shaper:
         faults, is_bad = self._faults(records, rows)
         sound = np.flatnonzero(~is_bad)
         text = _joined(records, rows[sound])
-        return Batch(records.lines[rows], sound, self._cells(text, len(sound)), faults)
+        originals = RecordCells(records, rows, self.delimiter, self.quote)
+        return Batch(records.lines[rows], sound, self._cells(text, len(sound)), faults, originals)
 
     def rows(self, records: Records) -> Places:
         """The records that are rows: neither blank nor the header."""

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyarrow.parquet import ParquetFile
 
 from src.engine.reading.content import unpack
+from src.engine.reading.originals import TableCells
 from src.engine.reading.parquet import stream_of_parquet
 from src.engine.reading.rows import Row, batches, rows_of_json_lines, rows_of_workbook
 from src.engine.reading.shaping import Batch, Shaper
@@ -63,7 +64,13 @@ class Source:
             return self.shaper(list(marks)).batches(self.blocks())
         if self.detected.format == "mended":
             return (
-                Batch(lines, np.arange(len(lines)), [columns[position] for position in marks], [])
+                Batch(
+                    lines,
+                    np.arange(len(lines)),
+                    [columns[position] for position in marks],
+                    [],
+                    TableCells(columns),
+                )
                 for lines, columns in mended_rows(self.path, len(self.detected.columns))
             )
         if self.detected.format == "parquet":
@@ -103,4 +110,4 @@ def mended_rows(path: Path, width: int) -> Iterator[tuple[Places, list[pa.Array]
 def _batch(line: int, table: pa.RecordBatch, marks: dict[int, str]) -> Batch:
     rows = np.arange(table.num_rows)
     cells = [pc.fill_null(table.column(position), "") for position in marks]
-    return Batch(rows + line, rows, cells, [])
+    return Batch(rows + line, rows, cells, [], TableCells(table.columns))

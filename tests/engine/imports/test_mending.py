@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.engine.export import as_meant, csv_lines, harmless, xlsx_file
-from src.engine.imports.collecting import WITH_CELLS
 from src.engine.imports.mending import read_mended
 from src.engine.imports.rejects import rejected_rows, table_columns
 from src.engine.imports.returned import BadCorrections, NotTheRejects, read_as_table
 from src.engine.reading.detect import detect
+from src.engine.reading.faults import WITH_CELLS
 from src.engine.sandbox import ignore_progress
 from tests.engine.importing import LIMITS
 from tests.engine.making import SANDBOX

@@ -25,7 +25,6 @@ from src.engine.imports.spooling import ROWS
 from src.engine.imports.writing import RowPlan, TargetColumn, order_path
 from src.engine.reading.detect import detect
 from src.engine.sandbox import ignore_progress
-
 from tests.engine.importing import LIMITS, plan_of
 from tests.engine.making import SANDBOX
 
@@ -36,7 +35,7 @@ COLUMNS = (
     TargetColumn(name="currency"),
 )
 COUNT = ROWS + 25_000  # of rows: two blocks
-UNKNOWN = "c13"
+UNKNOWN, WRONG = "c13", "EURO"
 
 
 @dataclass
@@ -60,7 +59,7 @@ def drained(pipe: int) -> tuple[threading.Thread, list[bytes]]:
 
 def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     """Both children's parts in this process, with a database that knows names by their numbers."""
-    plan = plan_of(detect(path, "a.csv", LIMITS), FIELDS)
+    plan = plan_of(detect(path, "a.csv", LIMITS), FIELDS, compared=TRANSACTIONS.compared)
     told = kept(path, plan.to_json(), folder)
     reading, writing = os.pipe()
     for block in told:
@@ -106,7 +105,7 @@ def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]
         "faults": str(folder / "faults.parquet"),
         "spool": str(folder),
         "key": 0,
-        "most_rejects": None,
+        "refused": str(folder / "refused.copy"),
         "limits": asdict(LIMITS),
         "pipe": pipe,
     }
@@ -130,11 +129,17 @@ def written(stream: bytes) -> list[tuple[str, int, str]]:
 
 
 def expected(cells: Sequence[tuple[str, str, str]], there: dict[str, str]) -> Came:
-    """Row by row: unknown names first, then the first of a key counts, then what is in the table is not."""
-    came, first = Came([], [], []), dict[str, int]()
+    """Row by row: unknown names first, then the first of a key counts, then what is in the table is not.
+
+    What is refused is told as well that its key was written from a line above.
+    """
+    came, first, written = Came([], [], []), dict[str, int](), dict[str, int]()
     for line, (key, client, currency) in enumerate(cells, start=2):
-        if client == UNKNOWN:
-            came.faults.append((line, "unknown_client", client, ""))
+        if client == UNKNOWN or currency == WRONG:
+            if client == UNKNOWN and currency != WRONG:
+                came.faults.append((line, "unknown_client", client, ""))
+            if key in written:
+                came.faults.append((line, "duplicate", key, f"It stands on line {written[key]}."))
         elif key in first:
             came.faults.append((line, "duplicate", key, f"It stands on line {first[key]}."))
         else:
@@ -143,8 +148,11 @@ def expected(cells: Sequence[tuple[str, str, str]], there: dict[str, str]) -> Ca
                 came.faults.append((line, "already_there", key, there[key]))
             else:
                 came.rows.append((key, int(client[1:]), currency))
+                written[key] = line
     used = {id_ for _, id_, _ in came.rows}
-    came.unused = sorted({int(client[1:]) for _, client, _ in cells if client != UNKNOWN} - used)
+    came.unused = sorted(
+        {int(client[1:]) for _, client, currency in cells if client != UNKNOWN and currency != WRONG} - used
+    )
     return came
 
 
@@ -153,7 +161,11 @@ def test_rows_and_faults_are_those_of_a_naive_reading(tmp_path: Path, keys: int)
     """Of so many keys a dozen is suspected in vain, and written all the same."""
     rng = random.Random(keys)
     cells = [
-        (f"t{rng.randrange(keys)}", f"c{min(int(rng.expovariate(0.002)), 9_999)}", rng.choice(("EUR", "BRL")))
+        (
+            f"t{rng.randrange(keys)}",
+            f"c{min(int(rng.expovariate(0.002)), 9_999)}",
+            rng.choice(("EUR", "BRL", WRONG)),
+        )
         for _ in range(COUNT)
     ]
     there = {key: f"It is record {key}." for key, _, _ in rng.sample(cells, 50)}

@@ -1,0 +1,64 @@
+"""Columns of a table from those that were read: ids in place of the numbers of names, and what is missing."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from src.engine.imports.plans import LoadPlan
+from src.engine.imports.spooling import spool_schema
+from src.engine.imports.writing import RowPlan, TargetColumn
+
+Flags = npt.NDArray[np.bool_]
+Integers = npt.NDArray[np.int64]
+INTEGERS = {"integer": pa.int32(), "bigint": pa.int64()}
+NONE = -1  # for an id
+
+
+class Maker:
+    """Makes one column of the table."""
+
+    def __init__(self, column: TargetColumn, stored: pa.DataType, header: str) -> None:
+        self.name, self.code, self.header = column.name, column.code, header
+        self._default = column.default
+        self.has_ids = column.type is not None
+        self.type = INTEGERS[column.type] if column.type else stored
+        self._ids = np.empty(0, np.int64)
+        self._names: dict[int, str] = {}  # of those that have no id
+        self._is_used = np.empty(0, bool)
+
+    def learn(self, ids: list[int | None], unknown: Mapping[str, str]) -> None:
+        """The ids of the next names; of those that have none, the name by its place among these."""
+        self._names |= {len(self._ids) + int(place): name for place, name in unknown.items()}
+        self._ids = np.append(self._ids, np.array([NONE if id_ is None else id_ for id_ in ids], np.int64))
+        self._is_used = np.append(self._is_used, np.zeros(len(ids), bool))
+
+    def is_unknown(self, numbers: pa.Array) -> Flags:
+        found: Flags = self._ids[numbers.to_numpy()] == NONE
+        return found
+
+    def names(self, numbers: Integers) -> pa.Array:
+        """Of unknown ones."""
+        return pa.array([self._names[number] for number in numbers.tolist()], pa.string())
+
+    def make(self, values: pa.Array) -> pa.Array:
+        if self.has_ids:
+            numbers = values.to_numpy()
+            self._is_used[numbers] = True
+            return pa.array(self._ids[numbers].astype(self.type.to_pandas_dtype()))
+        if self._default is None:
+            return values
+        return values.fill_null(pa.scalar(self._default).cast(values.type))
+
+    def unused(self) -> list[int]:
+        """The ids that were told, and that no row has."""
+        unused: list[int] = self._ids[~self._is_used & (self._ids != NONE)].tolist()
+        return unused
+
+
+def makers_of(plan: RowPlan, load_plan: LoadPlan) -> list[Maker]:
+    """In the order of the columns."""
+    stored = spool_schema(load_plan).types[1:]
+    headers = map(load_plan.header, load_plan.columns)
+    return [Maker(*parts) for parts in zip(plan.columns, stored, headers, strict=True)]

@@ -1,0 +1,125 @@
+"""What the database is asked while a file is copied: ids of new names, and keys that are there already."""
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+from src.database import Database
+from src.engine.imports.loading import Loaded, LoadPlan
+from src.engine.imports.writing import Block, Known, Orders, Written, keep_rows
+from src.engine.sandbox import Stopped
+from src.models import Import
+from src.repositories.copying import Copy, Refused, ids_of, lines_there
+from src.repositories.targets import TARGETS
+from src.services.loadings import NamesGone
+from src.services.sources import Source
+
+
+class Asking:
+    """The thread between the two children."""
+
+    def __init__(
+        self, database: Database, imported: Import, plan: LoadPlan, source: Source, *, is_empty: bool
+    ) -> None:
+        self._database, self._imported, self._plan, self._source = database, imported, plan, source
+        self._target = TARGETS[imported.dataset]
+        self._key = None if is_empty else place_of(plan, self._target.dataset.key)
+        fields = enumerate(column.field for column in plan.columns)
+        self._references = {place: field.reference for place, field in fields if field.reference}
+        has_unmade = any(not reference.is_made for reference in self._references.values())
+        self.is_comparing = self._key is not None or has_unmade
+        self._ids: dict[int, list[int]] = {place: [] for place in self._references}
+        self._reading: Future[Loaded] = Future()
+        self._is_off = False
+        self.orders = Orders(source.folder)
+
+    @contextmanager
+    def beside(self) -> Iterator[None]:
+        """Read and ask, while the caller writes; whoever fails first says why both have."""
+        with ThreadPoolExecutor(1, "reading") as threads:
+            self._reading = threads.submit(self._run)
+            try:
+                yield
+            except Exception:
+                self._is_off = True
+                error = self._reading.exception()
+                if error and not isinstance(error, Stopped):
+                    raise error from None
+                if self._source.should_stop():
+                    raise Stopped from None
+                raise
+            self._reading.result()
+
+    @property
+    def loaded(self) -> Loaded:
+        return self._reading.result()
+
+    def should_stop(self) -> bool:
+        has_failed = self._reading.done() and self._reading.exception() is not None
+        return has_failed or self._source.should_stop()
+
+    def note_written(self, done: int, total: int, unit: str) -> None:
+        """While the file is read, that is the progress."""
+        if self._reading.done():
+            self._source.on_progress(done, max(total, self.loaded.rows_good), unit)
+
+    def hold(self, copy: Copy, written: Written) -> None:
+        """Lock what rows point to, as their foreign keys would have."""
+        for place, ids in sorted(self._ids.items()):
+            unused = set(written.unused[str(place)])
+            if not copy.hold(self._references[place], [id_ for id_ in ids if id_ not in unused]):
+                raise NamesGone("The import is tried again.")
+
+    def in_vain(self, written: Written) -> dict[str, list[int]]:
+        """What may have been made for rows that were not written, by table."""
+        unused = {reference.table: written.unused[str(n)] for n, reference in self._references.items()}
+        return {table: ids for table, ids in unused.items() if ids}
+
+    def _run(self) -> Loaded:
+        is_whole = False
+        try:
+            loaded = self._read()
+            is_whole = loaded.is_whole
+        finally:
+            self.orders.end(is_whole=is_whole)
+        if not is_whole:
+            raise Refused  # more names than fit into the memory
+        return loaded
+
+    def _read(self) -> Loaded:
+        return keep_rows(
+            self._source.path,
+            self._plan,
+            folder=self._source.folder,
+            faults=self._source.faults,
+            refused=self._source.refused,
+            key=self._key,
+            on_block=self._ask,
+            on_progress=self._source.on_progress,
+            should_stop=lambda: self._is_off or self._source.should_stop(),
+            limits=self._source.limits,
+        )
+
+    def _ask(self, block: Block) -> None:
+        there: list[tuple[int, str]] = []
+        if self._key is not None:
+            with self._database.unit_of_work() as ahead:
+                there = lines_there(ahead, self._target, block.lines, block.keys)
+        ids: dict[str, list[int | None]] = {}
+        unknown: dict[str, dict[str, str]] = {}
+        for place, names in block.names.items():
+            reference = self._references[int(place)]
+            with self._database.unit_of_work() as ahead:
+                found = ids_of(ahead, reference, names, self._imported.id)
+            if reference.is_made and None in found:
+                raise NamesGone("The import is tried again.")
+            ids[place] = found
+            unknown[place] = {str(n): name for n, name in enumerate(names) if found[n] is None}
+            self._ids[int(place)].extend(id_ for id_ in found if id_ is not None)
+        self.orders.tell(block.block, Known(ids=ids, unknown=unknown, there=there))
+
+
+def place_of(plan: LoadPlan, name: str | None) -> int | None:
+    """Which of the columns that are read feeds the field."""
+    names = [column.field.name for column in plan.columns]
+    return names.index(name) if name in names else None
