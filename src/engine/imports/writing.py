@@ -135,14 +135,6 @@ def keep_rows(
         "refused": str(refused.resolve()),
         "limits": asdict(limits),
     }
-    rest = b""
-
-    def listen(piece: bytes) -> None:
-        nonlocal rest
-        *words, rest = (rest + piece).split(b"\n") if b"\n" in piece else (rest + piece,)
-        for word in words:
-            on_block(Block(**{"lines": [], "keys": [], **orjson.loads(word)}))
-
     answer = run_in_child(
         "keep",
         arguments,
@@ -150,9 +142,25 @@ def keep_rows(
         work_dir=folder,
         on_progress=on_progress,
         should_stop=should_stop,
-        on_block=listen,
+        on_block=_Words(on_block),
     )
     return Loaded.from_json(answer)
+
+
+class _Words:
+    """Puts the pieces of a stream together to lines, each of which tells of a block."""
+
+    def __init__(self, on_block: Callable[[Block], object]) -> None:
+        self._on_block = on_block
+        self._pieces: list[bytes] = []
+
+    def __call__(self, piece: bytes) -> None:
+        *ends, rest = piece.split(b"\n")
+        for end in ends:
+            word = b"".join([*self._pieces, end])
+            self._pieces.clear()
+            self._on_block(Block(**{"lines": [], "keys": [], **orjson.loads(word)}))
+        self._pieces.append(rest)
 
 
 def write_rows(
