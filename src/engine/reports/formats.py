@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import ROUND_HALF_UP, Decimal, localcontext
+from decimal import Decimal, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from src.engine.reports.written import Value, value_of
 ESCAPED = re.compile(r"^'(?='*[=+\-@\t\r])")
 MOST_DIGITS = 15  # of a number in a workbook
 MOST_SUMMED = 60  # digits of a total
-ROWS_PER_BATCH = 50_000
 
 
 @dataclass(frozen=True)
@@ -100,24 +99,9 @@ def as_csv(sheet: Sheet) -> Iterator[bytes]:
 
 
 def as_parquet(sheet: Sheet) -> Iterator[bytes]:
-    """Numbers with all their decimals, days as days; texts as they are."""
-    import tempfile
+    from src.engine.reports.columnar import as_parquet as made
 
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
-
-    schema = pa.schema([(column["name"], _arrow_type(column)) for column in sheet.columns])
-    with tempfile.TemporaryFile() as file:
-        with ParquetWriter(file, schema, compression="zstd") as writer:
-            for batch in _batches(sheet.values()):
-                columns = [
-                    _arrow(list(cells), field.type)
-                    for cells, field in zip(zip(*batch, strict=True), schema, strict=True)
-                ]
-                writer.write_batch(pa.record_batch(columns, schema=schema))
-        file.seek(0)
-        while block := file.read(1 << 20):
-            yield block
+    yield from made(sheet)
 
 
 def as_html(sheet: Sheet) -> Iterator[bytes]:
@@ -158,48 +142,6 @@ def _for_workbook(cell: str, column: Mapping[str, Any]) -> str | int | float | N
 
 def _shown(total: Decimal | None) -> str:
     return "" if total is None else format(total.normalize() + 0, "f")
-
-
-def _batches(rows: Iterator[list[Value]]) -> Iterator[list[list[Value]]]:
-    batch: list[list[Value]] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == ROWS_PER_BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _arrow_type(column: Mapping[str, Any]) -> Any:
-    """Exact numbers are exact here as well; those whose places are not known are doubles."""
-    import pyarrow as pa
-
-    if column["type"] == "decimal" and "digits" in column:
-        return pa.decimal128(column["digits"], column["places"])
-    kinds = {
-        "decimal": pa.float64(),
-        "boolean": pa.bool_(),
-        "date": pa.date32(),
-        "datetime": pa.timestamp("us"),
-    }
-    return kinds.get(column["type"], pa.string())
-
-
-def _arrow(values: list[Value], kind: Any) -> Any:
-    import pyarrow as pa
-
-    if pa.types.is_string(kind):
-        return pa.array(values, kind)
-    there: list[Any] = [None if isinstance(value, str) else value for value in values]
-    if pa.types.is_floating(kind):
-        there = [None if value is None else float(value) for value in there]
-    if pa.types.is_decimal(kind):
-        with localcontext() as exact:
-            exact.prec = MOST_SUMMED
-            step = Decimal(1).scaleb(-kind.scale)
-            there = [None if value is None else value.quantize(step, ROUND_HALF_UP) for value in there]
-    return pa.array(there, kind)
 
 
 PAGE = """<!doctype html>

@@ -68,7 +68,8 @@ def pdf_of(sheet: "Sheet") -> bytes:
 
 
 def _write(page: _Page, sheet: "Sheet", rows: Sequence[Sequence[str]]) -> None:
-    widths = _widths(page, [sheet.names, *rows[:200]])
+    totals = _totals(sheet)
+    widths = _widths(page, [sheet.names, *rows[:200], totals])
     aligned = ["R" if is_number else "L" for is_number in sheet.are_numbers]
     _head(page, sheet.names, widths, aligned)
     for row in rows:
@@ -76,7 +77,6 @@ def _write(page: _Page, sheet: "Sheet", rows: Sequence[Sequence[str]]) -> None:
             page.add_page()
             _head(page, sheet.names, widths, aligned)
         _line(page, row, widths, aligned)
-    totals = [_total(total) for total in sheet.totals()]
     if any(totals):
         if page.get_y() + 2 * LINE > page.page_break_trigger:
             page.add_page()
@@ -84,6 +84,14 @@ def _write(page: _Page, sheet: "Sheet", rows: Sequence[Sequence[str]]) -> None:
         page.set_draw_color(60)
         page.line(page.l_margin, page.get_y(), page.l_margin + sum(widths), page.get_y())
         _line(page, totals, widths, aligned)
+
+
+def _totals(sheet: "Sheet") -> list[str]:
+    """The last line: sums of numbers, and what it is where there is room for that."""
+    totals = [_total(total) for total in sheet.totals()]
+    if any(totals) and not totals[0]:
+        totals[0] = "Total"
+    return totals
 
 
 def _head(page: _Page, names: Sequence[str], widths: Sequence[float], aligned: Sequence[str]) -> None:
