@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from itertools import chain, islice
 from typing import Any
 
 STARTS_FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -14,6 +15,8 @@ MADE_HARMLESS = re.compile(r"'+[=+\-@\t\r]")
 CHUNK = 64 * 1024
 ROWS_PER_SHEET = 1_000_000  # a sheet ends at 1,048,576
 NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 # the same rows give the same bytes
+ROWS_MEASURED = 200  # for the widths of columns
+NARROWEST, WIDEST = 6, 60  # characters
 CELL_UNITS = 32_767  # what a spreadsheet takes in one cell, in UTF-16
 
 
@@ -49,10 +52,13 @@ def xlsx_file(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[bytes]:
         )
         workbook.set_properties({"created": NO_MOMENT})
         bold = workbook.add_format({"bold": True})
-        sheet = _add_sheet(workbook, columns, bold)
-        for count, row in enumerate(rows):
+        rows = iter(rows)
+        first = list(islice(rows, ROWS_MEASURED))
+        widths = _widths([columns, *first])
+        sheet = _add_sheet(workbook, columns, widths, bold)
+        for count, row in enumerate(chain(first, rows)):
             if count and count % ROWS_PER_SHEET == 0:
-                sheet = _add_sheet(workbook, columns, bold)
+                sheet = _add_sheet(workbook, columns, widths, bold)
             for column, value in enumerate(row):
                 _write_cell(sheet, count % ROWS_PER_SHEET + 1, column, value)
         workbook.close()
@@ -61,8 +67,20 @@ def xlsx_file(columns: list[str], rows: Iterable[list[Any]]) -> Iterator[bytes]:
             yield piece
 
 
-def _add_sheet(workbook: Any, columns: list[str], header: Any) -> Any:
+def _widths(rows: Iterable[list[Any]]) -> list[int]:
+    """Columns as wide as what stands in them, within reason."""
+    longest: dict[int, int] = {}
+    for row in rows:
+        for place, value in enumerate(row):
+            lines = str(_plain(value) if value is not None else "").splitlines() or [""]
+            longest[place] = max(longest.get(place, 0), *map(len, lines))
+    return [min(max(width, NARROWEST), WIDEST) + 1 for width in longest.values()]
+
+
+def _add_sheet(workbook: Any, columns: list[str], widths: list[int], header: Any) -> Any:
     sheet = workbook.add_worksheet()
+    for place, width in enumerate(widths):
+        sheet.set_column(place, place, width)
     for place, name in enumerate(columns):
         sheet.write_string(0, place, fitting(harmless(name)), header)
     sheet.freeze_panes(1, 0)

@@ -1,6 +1,8 @@
 """Rows out: what a spreadsheet's cell can't hold is cut so that it is seen, and only there."""
 
 import io
+import re
+import zipfile
 
 import pytest
 from python_calamine import CalamineWorkbook
@@ -45,3 +47,10 @@ def test_the_header_of_a_workbook_is_made_harmless_like_its_cells() -> None:
     book = b"".join(xlsx_file(["=1+1", "{=1+1}", "name"], [["=2", "-3", "x"]]))
     rows = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0).to_python()
     assert rows == [["'=1+1", "{=1+1}", "name"], ["'=2", "-3", "x"]]
+
+
+def test_columns_are_as_wide_as_their_texts_within_reason() -> None:
+    content = b"".join(xlsx_file(["a", "name"], [[1, "João Conceição"], [None, "y" * 500 + "\nz"]]))
+    with zipfile.ZipFile(io.BytesIO(content)) as book:
+        sheet = book.read("xl/worksheets/sheet1.xml").decode()
+    assert [round(float(width)) for width in re.findall(r'<col [^>]*width="([0-9.]+)"', sheet)] == [8, 62]
