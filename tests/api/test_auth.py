@@ -168,8 +168,9 @@ class TestLogIn:
         assert answer.json["errors"][0]["pointer"] == "/email"
 
     def test_a_password_hashed_with_older_settings_is_hashed_anew(
-        self, client: FlaskClient, operator: Caller, services: Services
+        self, client: FlaskClient, operator: Caller, services: Services, change: Change
     ) -> None:
+        change(hasher=PasswordHasher())
         old = Argon2(time_cost=1, memory_cost=8_192, parallelism=1).hash(PASSWORD)
         services.account_rows.get(operator.id).password_hash = old
         services.session.flush()
