@@ -93,7 +93,7 @@ def _started(master: str, folder: Path) -> "SparkSession":
 @contextmanager
 def _attended(spark: "SparkSession", patience: float) -> Iterator[None]:
     """Give up once no machine has taken part for so many seconds; Spark itself would wait for ever."""
-    from py4j.protocol import Py4JError  # type: ignore[import-untyped]
+    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
 
     is_over, is_alone = threading.Event(), threading.Event()
