@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import IntegrityError
 
 from src.config import Settings
 from src.domain.roles import Role
@@ -16,6 +18,7 @@ from src.wiring import services
 from tests.committing import Workshop, workshop
 from tests.databases import drop, libpq, migrate
 from tests.factories.imports import Imports, codes, counts, table
+from tests.live import eventually
 from tests.tasks.test_bulk_imports import FOLD_LOCK, VISITS, rollups, schema
 from tests.tasks.test_direct_imports import check_rollups, visits
 
@@ -25,12 +28,13 @@ FOREIGN_KEYS = """SELECT conname, pg_get_constraintdef(oid), convalidated FROM p
     WHERE conrelid = 'atendimento'::regclass AND contype = 'f' ORDER BY 1"""
 
 
-def administer(settings: Settings, *statements: str) -> None:
-    """Run these as the owner of the server."""
+def administer(settings: Settings, *statements: str) -> list[tuple[Any, ...]]:
+    """Run these as the owner of the server, who alone sees what sessions wait for; what the last one answers."""
     server = make_url(settings.database_url).set(username="postgres", database="postgres")
     with psycopg.connect(libpq(server.render_as_string()), autocommit=True) as connection:
         for statement in statements:
-            connection.execute(statement)
+            answer = connection.execute(statement)
+        return answer.fetchall() if answer.description else []
 
 
 @pytest.fixture
@@ -83,15 +87,14 @@ def test_all_that_the_other_way_does_is_done_with_its_foreign_keys_checked(
     with workshop.another_database().unit_of_work() as other:
         other.execute(FOLD_LOCK)
         run = workshop.in_thread(lambda: imports.run(crashed))
-        workshop.await_lock_waiters(1)  # without its foreign keys, and about to fold
         name = make_url(workshop.settings.database_url).database
-        administer(
-            workshop.settings,
-            f"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                WHERE datname = '{name}' AND wait_event_type = 'Lock'""",
+        waiting = f"FROM pg_stat_activity WHERE datname = '{name}' AND wait_event_type = 'Lock'"
+        eventually(  # without its foreign keys, and about to fold
+            "it waits", lambda: administer(workshop.settings, f"SELECT pid {waiting}"), within=60
         )
+        administer(workshop.settings, f"SELECT pg_terminate_backend(pid) {waiting}")
         assert run.result(timeout=60).committed_at is None
     assert (table(FOREIGN_KEYS), schema("atendimento")) == before
     assert rollups() == [(2, 0, 1)]
-    with services() as s, pytest.raises(Exception, match="violates foreign key"):
+    with pytest.raises(IntegrityError, match="violates foreign key"), services() as s:
         s.session.execute(text("UPDATE atendimento SET angel_id = 999999"))
