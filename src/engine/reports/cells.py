@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from src.domain.formulas import Type
 from src.engine.formulas import Computed, data_type
 from src.engine.formulas.computed import constant, unless
-from src.engine.queries.readings import moment, plain_number, truth
+from src.engine.queries.readings import moment, number, plain_number, truth
 from src.engine.values import Column
 
 
@@ -39,7 +39,7 @@ class Cell:
 
     def _number(self, text: ir.StringValue) -> Computed:
         plain = plain_number(text, self.reading)
-        value = plain.try_cast(data_type(self.type))
+        value = number(text, self.reading, data_type(self.type))
         if self.is_proven:
             return Computed(value)
         whole, places = self.type.whole or 18, self.type.places or 10
