@@ -16,6 +16,8 @@ from src.domain.event_batches import Accepted, Batch, Look, Past, Place, stream_
 from src.domain.events import LAST_T, NewEvent, Ordering
 
 MARGIN = 4
+# Of one client the planner should know that it is one; of many, who knows how many.
+ONE, MANY = "(SELECT %(asked)s::text)", "json_array_elements_text(%(asked)s::json)"
 STREAMS = {Ordering.GLOBAL: "0", Ordering.PER_CLIENT: "c.id"}
 
 # The latest events of one type. The type stands in the text, so that the index of just this type serves. Rows
@@ -29,7 +31,7 @@ OF_CLIENT = {"client": "c.id", "first": 0, "last": LAST_T}
 READ = f"""
     SELECT asked.name, c.id, h.t, recent.*,
         (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp())
-    FROM json_array_elements_text(%(names)s::json) AS asked (name)
+    FROM {{asked}} AS asked (name)
     LEFT JOIN client c ON c.external_id = asked.name AND c.deleted_at IS NULL
     LEFT JOIN event_high_water h ON h.stream = {{stream}}
     LEFT JOIN LATERAL (
@@ -119,12 +121,15 @@ class EventLog:
 
     def read(self, names: Collection[str], needs: Needs) -> Snapshot:
         """The clients, how far their streams are, and of each type the latest events that rules need."""
+        is_one = len(names) == 1
         statement = READ.format(
+            asked=ONE if is_one else MANY,
             stream=STREAMS[self.ordering],
             deposits=_depth(needs, needs.deposit),
             withdraws=_depth(needs, needs.withdraw),
         )
-        rows = self._run(statement, names=orjson.dumps(list(names)).decode())
+        asked = next(iter(names)) if is_one else orjson.dumps(list(names)).decode()
+        rows = self._run(statement, asked=asked)
         return Snapshot({row[0]: self._past(row) for row in rows}, rows[0][8], float(rows[0][9]))
 
     def look_back(self, looks: Collection[Look], pasts: Iterable[Past]) -> None:

@@ -19,6 +19,7 @@ from src.services.loadings import Staged
 from src.services.sources import Source
 
 CHUNK = 1_000
+SLOW_SECONDS = 2.0  # the import's own transaction rests meanwhile, and the server ends what rests too long
 
 
 class _NotYet(Exception):
@@ -61,11 +62,13 @@ class AppendingService:
     def _append(self, imported: Import, loading: Staged, source: Source) -> None:
         """Settle every staged row behind the last settled line. What is stored stays, whatever is refused."""
         line, total = self.staged.settled(imported.id), loading.loaded.rows_good
-        done = sum(self.staged.totals(imported.id))
-        while rows := self.staged.staged(line, CHUNK):
+        done, size = sum(self.staged.totals(imported.id)), CHUNK
+        while rows := self.staged.staged(line, size):
             if source.should_stop():
                 raise Stopped
+            began = time.monotonic()
             self._settle(imported.id, line + 1, rows)
+            size = next_size(size, time.monotonic() - began)
             line, done = rows[-1].line, done + len(rows)
             source.on_progress(done, total, "events")
         self.staged.note_refused(imported.id)
@@ -96,6 +99,11 @@ class AppendingService:
                 continue
             return
         raise EventsBusy("Others write the same moments just now; it is tried again.")
+
+
+def next_size(size: int, seconds: float) -> int:
+    """How many lines to settle at once, when so many took so long."""
+    return max(size // 2, 1) if seconds > SLOW_SECONDS else min(size * 2, CHUNK)
 
 
 def _refusal(row: StagedEvent, outcome: DomainError) -> Refusal:

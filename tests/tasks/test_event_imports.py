@@ -161,6 +161,11 @@ def test_a_crash_after_any_line_loses_nothing_and_doubles_nothing(
     assert len(raised()) == 3
 
 
+def test_where_lines_take_long_fewer_are_settled_at_once_and_later_more_again() -> None:
+    assert [event_imports.next_size(size, 5.0) for size in (1_000, 125, 1)] == [500, 62, 1]
+    assert [event_imports.next_size(size, 0.1) for size in (1, 400, 600)] == [2, 800, 1_000]
+
+
 def die() -> None:
     raise KeyboardInterrupt
 
