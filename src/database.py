@@ -3,7 +3,7 @@
 import logging
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -99,17 +99,11 @@ class Database:
 
     def __init__(self, bind: Engine | Connection) -> None:
         self.bind = bind
-        is_engine = isinstance(bind, Engine)
-        self._plain = bind.execution_options(isolation_level="AUTOCOMMIT") if is_engine else bind
 
     @contextmanager
-    def unit_of_work(self, *, is_plain: bool = False) -> Iterator[Session]:
-        """Commit on success, roll back on any exception; what waits for the commit runs after it.
-
-        A plain one is for a single statement: it is its own transaction, which saves two round trips.
-        """
-        bind = self._plain if is_plain else self.bind
-        session = Session(bind, expire_on_commit=False, join_transaction_mode="create_savepoint")
+    def unit_of_work(self) -> Iterator[Session]:
+        """Commit on success, roll back on any exception; what waits for the commit runs after it."""
+        session = Session(self.bind, expire_on_commit=False, join_transaction_mode="create_savepoint")
         try:
             yield session
             self._commit(session)
@@ -123,6 +117,28 @@ class Database:
             session.close()
         for action in session.info.get("after_commit", []):
             _follow(action)
+
+    def ask(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
+        """The rows of one statement written by hand, its own transaction: for what each request asks.
+
+        A session takes longer to set up and down than such a statement takes.
+        """
+        if isinstance(self.bind, Connection):
+            return _rows(self.bind.connection.driver_connection, statement, values)
+        try:
+            pooled = self.bind.raw_connection()
+            driver: Any = pooled.driver_connection
+            try:
+                driver.autocommit = True
+                rows = _rows(driver, statement, values)
+                driver.autocommit = False
+            except BaseException:
+                pooled.invalidate()
+                raise
+            pooled.close()
+        except UNAVAILABLE as error:
+            raise DatabaseUnavailable(_reason(error), retry_after=2) from error
+        return rows
 
     def _commit(self, session: Session) -> None:
         """Commit; when the connection breaks meanwhile, ask the database what became of it."""
@@ -185,17 +201,21 @@ def after_commit(session: Session, action: Callable[[], object]) -> None:
     session.info.setdefault("after_commit", []).append(action)
 
 
-def driver_connection(session: Session, *, is_for_reading: bool = False) -> Any:
+def driver_connection(session: Session) -> Any:
     """psycopg's connection under the session, in the same transaction, for statements written by hand."""
     connection = session.connection()
-    if not is_for_reading:
-        connection.info["wrote"] = True
+    connection.info["wrote"] = True
     return connection.connection.driver_connection
 
 
 def note_transaction(session: Session, transaction: str | None) -> None:
     """A statement written by hand told its TRANSACTION: the commit need not ask for it."""
     session.info["transaction"] = transaction
+
+
+def _rows(driver: Any, statement: str, values: Mapping[str, Any]) -> list[Any]:
+    cursor = driver.execute(statement, values, prepare=True)
+    return list(cursor) if cursor.description else []
 
 
 def _roll_back(session: Session) -> None:

@@ -86,6 +86,7 @@ def current(member: str) -> Any:
 
 def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> None:
     """Send everything that the standard logging gets to stderr and, as JSON, to a rotated file."""
+    _leave_out_what_nobody_reads()
     is_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
     console: logging.Handler = logging.StreamHandler(sys.stderr)
     console.setFormatter(JsonLine() if is_json else _for_terminals())
@@ -99,6 +100,12 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
     _separate("src.events", [_file(folder, "events.log")] if folder else [])
     for noisy in ("werkzeug", "alembic", "botocore", "aiobotocore", "s3fs", "fsspec", "urllib3"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def _leave_out_what_nobody_reads() -> None:
+    """As the documentation of logging advises; none of our many lines names its place in the code."""
+    logging._srcfile = None  # noqa: SLF001  the documented switch
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
 
 
 def _file(folder: str, name: str) -> SharedFile:

@@ -258,8 +258,8 @@ def adapters() -> Adapters:
 
 
 @contextmanager
-def services(*, is_plain: bool = False) -> Iterator[Services]:
-    """One unit of work: commit on success, roll back on any exception. A plain one is for one statement."""
+def services() -> Iterator[Services]:
+    """One unit of work: commit on success, roll back on any exception."""
     mine = adapters()
-    with mine.database.unit_of_work(is_plain=is_plain) as session:
+    with mine.database.unit_of_work() as session:
         yield Services(session, mine)

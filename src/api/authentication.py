@@ -8,8 +8,9 @@ from src import logs
 from src.api import tokens
 from src.domain.errors import Unauthenticated
 from src.domain.roles import Actor, Policy, Role
-from src.services.api_keys import PREFIX
-from src.wiring import services
+from src.repositories.logins import find_login
+from src.services.api_keys import PREFIX, find_actor
+from src.wiring import adapters
 
 
 class NotLoggedIn(Unauthenticated):
@@ -77,16 +78,14 @@ def _credential(req: Request) -> str | None:
 def _actor_by_token(token: str) -> Actor:
     claims = tokens.read(token, "access")
     family = tokens.family_of(claims)
-    with services(is_plain=True) as s:
-        login = s.family_rows.find_caller(family)
+    login = find_login(adapters().database, family)
     if login is None or str(login.account_id) != claims["sub"]:
         raise LoginEnded("Log in again.")
     return Actor(login.account_id, login.login_name, Role(login.role), family=family)
 
 
 def _actor_by_key(secret: str) -> Actor:
-    with services(is_plain=True) as s:
-        found = s.api_keys.find_actor(secret)
+    found = find_actor(adapters().database, secret)
     if found is None:
         raise BadApiKey("It is unknown, revoked or expired.")
     return found

@@ -8,10 +8,11 @@ from uuid import UUID
 from sqlalchemy import func
 from sqlalchemy.orm import Session
 
+from src.database import Database
 from src.domain.errors import FieldError, Invalid
 from src.domain.roles import SCOPES, Actor, Role
 from src.models import ApiKey
-from src.repositories.logins import ApiKeyRepository
+from src.repositories.logins import ApiKeyRepository, find_key
 from src.services.audit import AuditTrail
 
 PREFIX = "ind_"
@@ -57,14 +58,15 @@ class ApiKeyService:
             key.revoked_at = func.clock_timestamp()
             self.audit.note(by, "api-key.revoked", "api-key", key.id)
 
-    def find_actor(self, secret: str) -> Actor | None:
-        """Who this key stands for, if it is good."""
-        found = self.keys.find_caller(hash_of(secret))
-        if found is None:
-            return None
-        login = found.login
-        role, scopes = Role(login.role), frozenset(found.scopes)
-        return Actor(login.account_id, login.login_name, role, key_id=found.id, scopes=scopes)
+
+def find_actor(database: Database, secret: str) -> Actor | None:
+    """Who this key stands for, if it is good."""
+    found = find_key(database, hash_of(secret))
+    if found is None:
+        return None
+    login = found.login
+    role, scopes = Role(login.role), frozenset(found.scopes)
+    return Actor(login.account_id, login.login_name, role, key_id=found.id, scopes=scopes)
 
 
 def hash_of(secret: str) -> str:
