@@ -307,7 +307,9 @@ def main() -> None:
     lines = [
         f"{HEADING}\n",
         "The service beside pgbench, which does the naive statements on the same database, by turns. Ratios",
-        "are those of neighbouring runs; a refused event is one that came behind a later one.\n",
+        "are those of neighbouring runs; a refused event is one that came behind a later one. The client,",
+        "the service, PostgreSQL and what else the machine does share its cores: where pgbench waits for the",
+        "disk or for a row, the service needs the processor, and loses more by that.\n",
         f"{machine()}. Medians of {given.rounds} rounds of {given.seconds} s. The machine's load before was",
         f"{busy:.1f}. Again: `python -m bench.events --write`.\n",
     ]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
+import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -58,6 +59,20 @@ class TestUnitOfWork:
             raise error
         assert caught.value is error
         assert count(workshop.database) == 0
+
+    def test_what_is_asked_without_one_is_committed_at_once_and_leaves_the_others_theirs(
+        self, workshop: Workshop
+    ) -> None:
+        add_at_once = ADD.text.replace(":name", "%(name)s")
+        assert workshop.database.ask(add_at_once, {"name": "asked"}) == []
+        assert count(workshop.another_database(), "asked") == 1
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            workshop.database.ask(add_at_once, {"name": "asked"})
+        assert workshop.database.ask("SELECT %(n)s::int", {"n": 7}) == [(7,)]
+        with suppress(ZeroDivisionError), workshop.database.unit_of_work() as session:
+            session.execute(ADD, {"name": "taken back"})
+            raise ZeroDivisionError
+        assert count(workshop.database, "taken back") == 0
 
     def test_what_waits_for_the_commit_runs_after_it_in_order(self, workshop: Workshop) -> None:
         other, seen = workshop.another_database(), []
