@@ -253,7 +253,8 @@ def test_12_the_session_of_an_import_is_ended_again_and_again(
             ended += len(
                 session.execute(
                     text(
-                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%staging%' "
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                        "WHERE (query LIKE '%staging%' OR query LIKE 'COPY atendimento %') "
                         "AND pid <> pg_backend_pid() AND datname = current_database()"
                     )
                 ).all()
