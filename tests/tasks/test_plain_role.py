@@ -13,14 +13,13 @@ from sqlalchemy.exc import IntegrityError
 
 from src.config import Settings
 from src.domain.roles import Role
-from src.services.landing import WORTH_A_PROCESS
 from src.wiring import services
 from tests.committing import Workshop, workshop
 from tests.databases import drop, libpq, migrate
 from tests.factories.imports import Imports, codes, counts, table
 from tests.live import eventually
 from tests.tasks.test_bulk_imports import FOLD_LOCK, VISITS, rollups, schema
-from tests.tasks.test_direct_imports import check_rollups, visits
+from tests.tasks.test_direct_imports import ROWS, check_rollups, visits
 
 __all__ = ["workshop"]
 # Of each foreign key of visits, as it was declared.
@@ -71,10 +70,10 @@ def test_all_that_the_other_way_does_is_done_with_its_foreign_keys_checked(
 
     small = imports.load("atendimentos", VISITS + "3,c3,,Sul,2021-07-02,\n")
     assert counts(small) == {"rows_read": 3, "inserted": 2, "rejected": 1}
-    large = imports.load("atendimentos", visits(0, WORTH_A_PROCESS + 100))
-    assert counts(large)["inserted"] == WORTH_A_PROCESS + 100
+    large = imports.load("atendimentos", visits(0, ROWS))
+    assert counts(large)["inserted"] == ROWS
     check_rollups()
-    assert imports.undo(large)["removed"] == WORTH_A_PROCESS + 100
+    assert imports.undo(large)["removed"] == ROWS
     check_rollups()
 
     bulk = imports.load("atendimentos", VISITS.replace("\n1", "\n11"), is_bulk=True)
