@@ -76,6 +76,7 @@ def back(
         "headers": HEADERS,
         "marks": {"1": ","},
         "is_encoding_given": False,
+        "is_sheet_given": False,
         "rows": str(folder / "rows.parquet"),
         "left": str(folder / "left.parquet"),
         "limits": asdict(LIMITS),
