@@ -105,7 +105,7 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
 def _leave_out_what_nobody_reads() -> None:
     """As the documentation of logging advises; none of our many lines names its place in the code."""
     logging._srcfile = None  # noqa: SLF001  the documented switch
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logThreads = logging.logMultiprocessing = False  # but not logProcesses: gunicorn names them
 
 
 def _file(folder: str, name: str) -> SharedFile:

@@ -35,7 +35,7 @@ class EmbeddedServers:
         path = self.var_dir / "secret"
         if not path.exists():
             self.var_dir.mkdir(mode=0o711, parents=True, exist_ok=True)
-            draft = path.with_name(f"secret.{os.getpid()}")
+            draft = path.with_name(f"secret.{secrets.token_hex(8)}")
             draft.touch(mode=0o600)
             draft.write_text(secrets.token_urlsafe(48))
             try:

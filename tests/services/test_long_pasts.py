@@ -17,7 +17,7 @@ from tests.factories.events import an_event, append
 from tests.factories.files import Files
 from tests.factories.histories import store
 
-WITHDRAWS = 100_000
+WITHDRAWS = 30_000
 LATEST = WITHDRAWS + 10 + 20_000
 ENDLESS = 2**62
 PAST = [Past(t, t, "deposit", 15_000) for t in (0, 1)]
