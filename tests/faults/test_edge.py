@@ -146,7 +146,7 @@ def test_25_ten_times_the_load_that_can_be_carried(live: Live, books: Books, rng
 def test_25_ten_times_the_events_that_can_be_carried(live: Live, books: Books) -> None:
     """The same bound; and what was answered is there, what was refused is not."""
     ports = [free_port()]
-    live.start_web(port=ports[0], rate_limits="off", event_ordering="per_client")
+    live.start_web(wait=False, port=ports[0], rate_limits="off", event_ordering="per_client")
     start_edge(live, ports, RATE_LIMITS="off")
     with live.workshop.database.unit_of_work() as session:
         session.execute(MAKE_USERS, {"users": USERS})
