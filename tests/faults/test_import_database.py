@@ -133,7 +133,7 @@ def test_13_the_connection_is_cut_at_the_commit_of_an_import(live: Live, books: 
             live.await_start(one)
         caller = warm_up(live, books, [SMALL])
         books.note_baseline()
-        proxy.cut_at(b"COMMIT\0", how, since=b"INSERT INTO atendimento")
+        proxy.cut_at(b"COMMIT\0", how, since=b"COPY atendimento")
         job = start_import(books, caller, 0, 20_000)
         await_end(live, job)
         assert proxy.has_cut
