@@ -10,13 +10,15 @@ from src.domain.paging import Page, PageQuery
 from src.models import Account, AlertSubscription
 from src.repositories.base import Repository
 
-# Marked and gathered in one statement: what somebody else is at is left to him.
+# Marked and gathered in one statement: what somebody else is at is left to him. The choice stands in a part
+# of its own, for in a subquery it may be made again for each row, past its limit.
 TAKE = text("""
-    WITH taken AS (
-        UPDATE alert SET is_told = true WHERE id IN (
-            SELECT id FROM alert WHERE NOT is_told AND NOT is_shadow
-            ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
-        ) RETURNING id, rule_id, code, client_id, t
+    WITH untold AS MATERIALIZED (
+        SELECT id FROM alert WHERE NOT is_told AND NOT is_shadow
+        ORDER BY id LIMIT :most FOR UPDATE SKIP LOCKED
+    ), taken AS (
+        UPDATE alert SET is_told = true FROM untold WHERE alert.id = untold.id
+        RETURNING alert.id, rule_id, code, client_id, t
     ), placed AS (
         SELECT *, row_number() OVER (PARTITION BY rule_id ORDER BY id) AS place FROM taken
     )
