@@ -34,6 +34,11 @@ DELETE_OLD = {
     "OR (state = 'promised' AND job_id IS NULL)",
     "schedule runs": "DELETE FROM schedule_run WHERE created_at < clock_timestamp() - :job_days * interval "
     "'1 day' AND state <> 'waiting' AND NOT has_product",
+    "operations": "DELETE FROM operation WHERE created_at < clock_timestamp() - :job_days * interval '1 day' "
+    "AND coalesce(job_id, result_file_id) IS NULL "
+    "AND NOT EXISTS (SELECT FROM import WHERE import.operation_id = operation.id)",
+    "reports": "DELETE FROM report WHERE created_at < clock_timestamp() - :job_days * interval '1 day' "
+    "AND coalesce(job_id, table_file_id, file_id, unmatched_file_id, uncomputable_file_id) IS NULL",
     "idempotency keys": "DELETE FROM idempotency_key WHERE expires_at < clock_timestamp()",
     "logins": "DELETE FROM token_family WHERE expires_at < clock_timestamp()",
     "login throttles": "DELETE FROM login_throttle WHERE updated_at < clock_timestamp() - interval '2 days'",

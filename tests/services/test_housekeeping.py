@@ -103,6 +103,18 @@ class TestRetention:
                 "INSERT INTO process (id, kind, host, pid, seen_at) VALUES (gen_random_uuid(), 'w', '', 1, {})",
                 ("- interval '25 h'", "- interval '23 h'"),
             ),
+            (
+                "operations",
+                "INSERT INTO operation (id, owner_id, file_name, file_sha256, steps, types, output, lineage, created_at) "
+                "VALUES (gen_random_uuid(), :owner, '', '', '[]', '{{}}', 'csv', '{{}}', {})",
+                ("- interval '91 days'", "- interval '89 days'"),
+            ),
+            (
+                "reports",
+                "INSERT INTO report (id, owner_id, name, has_reference, document, parameters, format, manifest, "
+                "created_at) VALUES (gen_random_uuid(), :owner, '', false, '{{}}', '{{}}', 'csv', '{{}}', {})",
+                ("- interval '91 days'", "- interval '89 days'"),
+            ),
         ],
         ids=lambda value: value if isinstance(value, str) and " " not in value[7:] else "",
     )
@@ -117,6 +129,23 @@ class TestRetention:
                 session.execute(text(insert), {"owner": owner.account_id} if ":owner" in insert else {})
         assert delete_old_rows()[what] == 1
         assert delete_old_rows()[what] == 0
+
+    def test_an_old_operation_stays_while_its_result_or_its_job_is_there(
+        self, workshop: Workshop, owner: Actor
+    ) -> None:
+        file, job = workshop.files.add(owner), workshop.jobs.add()
+        with workshop.database.unit_of_work() as session:
+            for columns, values in (("result_file_id", ":file"), ("job_id", ":job")):
+                session.execute(
+                    text(
+                        f"""INSERT INTO operation (id, owner_id, file_name, file_sha256, steps, types, output,
+                                lineage, created_at, {columns})
+                            VALUES (gen_random_uuid(), :owner, '', '', '[]', '{{}}', 'csv', '{{}}',
+                                clock_timestamp() - interval '91 days', {values})"""
+                    ),
+                    {"owner": owner.account_id, "file": file.id, "job": job.id},
+                )
+        assert delete_old_rows()["operations"] == 0
 
     def test_an_expired_file_goes_with_its_bytes_and_its_place_in_the_quota(
         self, workshop: Workshop, owner: Actor
