@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from src.api.schemas.notify import NOTIFY_SCHEMA, as_given
 from src.wiring import services
 from tests.api.nouns import SCHEDULES, a_file, a_schedule
 from tests.factories.accounts import Caller
@@ -30,6 +31,36 @@ def test_it_is_answered_with_its_next_five_due_times(operator: Caller) -> None:
     shown = operator.get(f"{SCHEDULES}/{made['id']}")
     assert shown.json == made
     assert (made["misfire"], made["overlap"], made["keep"]) == ("latest", "skip", 30)
+
+
+@each(
+    "work",
+    [
+        {"profile": {}, "input": {"latest": "sales-*.csv"}},
+        {"report": {"rules": [{"output": "who", "formula": "name"}], "format": "csv", "parameters": {}}},
+        {"notify": {"webhook": "https://example.org/a", "on": "failed"}},
+    ],
+)
+def test_another_is_made_of_what_it_is_answered_with(operator: Caller, work: dict[str, Any]) -> None:
+    operator.post("/api/v1/deliveries/secret")
+    body = {
+        "input": {"file_id": named(operator, "a.csv")},
+        **({} if "report" in work else {"profile": {}}),
+        **work,
+    }
+    asked = {
+        "cron": "30 8 * * *",
+        "name": "a",
+        "timezone": "UTC",
+        "misfire": "skip",
+        "overlap": "queue",
+        "keep": 5,
+    }
+    made = operator.post(SCHEDULES, json=asked | body).json
+    known = {name: made[name] for name in made if name in {*asked, *body}}
+    assert known == asked | body
+    again = operator.post(SCHEDULES, json=known).json
+    assert {name: again[name] for name in known} == known
 
 
 @each(
@@ -96,8 +127,15 @@ def test_it_is_changed_where_nobody_else_has_changed_it(operator: Caller) -> Non
     stale = operator.patch(path, json={"keep": 6}, headers={"If-Match": etag})
     assert (stale.status_code, operator.get(path).json["keep"]) == (412, 5)
     assert operator.patch(path, json={"cron": "0 0 31 2 *"}).status_code == 400
-    assert operator.patch(path, json={"input": {"latest": "new-*.csv"}}).json["input_pattern"] == "new-*.csv"
+    assert operator.patch(path, json={"input": {"latest": "new-*.csv"}}).json["input"] == {
+        "latest": "new-*.csv"
+    }
     assert operator.delete(path, headers={"If-Match": etag}).status_code == 412
+
+
+def test_several_who_are_told_are_answered_as_they_were_given() -> None:
+    given = {"email": ["a@example.org", "b@example.org"], "folder": "daily", "on": "done"}
+    assert as_given(NOTIFY_SCHEMA.load(given)) == given
 
 
 def test_who_is_told_can_be_changed_and_left_out_again(operator: Caller) -> None:
@@ -105,7 +143,7 @@ def test_who_is_told_can_be_changed_and_left_out_again(operator: Caller) -> None
     operator.post("/api/v1/deliveries/secret")
     hook = {"webhook": "https://hooks.example.org/"}
     told = operator.patch(path, json={"notify": hook}).json["notify"]
-    assert told == {"targets": [{"channel": "webhook", "address": hook["webhook"]}], "on": "always"}
+    assert told == hook | {"on": "always"}
     assert operator.patch(path, json={"notify": None}).json["notify"] is None
 
 

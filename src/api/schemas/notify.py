@@ -56,6 +56,17 @@ def targets_of(data: dict[str, Any]) -> tuple[Target, ...]:
     return (*others, *mails)
 
 
+def as_given(wish: Wish) -> dict[str, Any]:
+    """The `notify` that asks for this."""
+    by_channel: dict[str, list[str]] = {}
+    for target in wish.targets:
+        by_channel.setdefault(target.channel, []).append(target.address)
+    return {
+        channel: addresses if channel == Channel.EMAIL else addresses[0]
+        for channel, addresses in by_channel.items()
+    } | {"on": wish.on}
+
+
 def asking(body: Any) -> type[Schema]:
     """The documented shape of a body with `notify` in it."""
     return _asking(body if isinstance(body, type) else type(body)) if body else AskingSchema

@@ -3,17 +3,19 @@
 from typing import Any
 
 from flask_smorest.fields import Upload
-from marshmallow import ValidationError, fields, post_load, validate, validates_schema
+from marshmallow import ValidationError, fields, missing, post_load, validate, validates_schema
 
 from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
 from src.api.schemas.jobs import JobErrorSchema
-from src.api.schemas.notify import NotifySchema
+from src.api.schemas.notify import NotifySchema, as_given
 from src.api.schemas.reports import FORMAT, ReportStartSchema
 from src.domain.deliveries import Wish
 from src.domain.documents import read_document
 from src.domain.jobs import JobState
 from src.domain.schedules import Misfire, Overlap, RunState
+from src.models import Schedule
+from src.services.schedules import wish_of
 
 MISFIRE = validate.OneOf([policy.value for policy in Misfire])
 OVERLAP = validate.OneOf([policy.value for policy in Overlap])
@@ -153,20 +155,42 @@ class RunQuery(ListQuery):
     state = fields.String(validate=RUN_STATE)
 
 
+def _input_of(row: Schedule) -> dict[str, Any]:
+    return {"file_id": row.input_file_id} if row.input_pattern is None else {"latest": row.input_pattern}
+
+
 class ScheduleSchema(Schema):
+    """In the words in which it is asked for."""
+
     id = fields.UUID(required=True)
     owner_id = fields.UUID(required=True)
     name = fields.String(required=True)
     cron = fields.String(required=True)
     timezone = fields.String(required=True)
-    kind = fields.String(required=True)
-    work = fields.Dict(required=True)
-    input_file_id = fields.UUID(required=True, allow_none=True)
-    input_pattern = fields.String(required=True, allow_none=True)
+    input = fields.Function(
+        _input_of,
+        required=True,
+        metadata={
+            "type": "object",
+            "description": "As it was given; the `file_id` is null when the file was deleted.",
+        },
+    )
+    report = fields.Function(
+        lambda row: row.work if row.kind == "report" else missing,
+        metadata={"type": "object", "description": "What a report is made of, where reports are made."},
+    )
+    profile = fields.Function(
+        lambda row: row.work if row.kind == "profile" else missing,
+        metadata={"type": "object", "description": "Or that the file is profiled."},
+    )
     misfire = fields.String(required=True, validate=MISFIRE)
     overlap = fields.String(required=True, validate=OVERLAP)
     keep = fields.Integer(required=True)
-    notify = fields.Dict(required=True, allow_none=True)
+    notify = fields.Function(
+        lambda row: as_given(wish_of(row.notify)) if row.notify else None,
+        required=True,
+        metadata={"type": ["object", "null"]},
+    )
     is_paused = fields.Boolean(required=True)
     next_due = fields.AwareDateTime(required=True, allow_none=True)
     missed = fields.Integer(required=True, metadata={"description": "Due times at which nobody was there."})
