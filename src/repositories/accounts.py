@@ -10,7 +10,7 @@ from src.domain.errors import Conflict, Invalid, NotFound, StorageFull
 from src.domain.paging import Page, PageQuery
 from src.domain.roles import Role
 from src.models import Account
-from src.repositories.base import Repository
+from src.repositories.base import Repository, equal
 
 
 class AccountNotFound(NotFound):
@@ -57,12 +57,7 @@ class AccountRepository(Repository[Account]):
     def search(
         self, query: PageQuery, *, role: str | None = None, is_disabled: bool | None = None
     ) -> Page[Account]:
-        conditions = []
-        if role is not None:
-            conditions.append(Account.role == role)
-        if is_disabled is not None:
-            conditions.append(Account.is_disabled.is_(is_disabled))
-        return self.page(query, *conditions)
+        return self.page(query, *equal({Account.role: role, Account.is_disabled: is_disabled}))
 
     def lock(self, id_: UUID) -> Account:
         """The account, to be changed: others who want to change it wait until this is committed."""

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, select, text, update
+from sqlalchemy import Row, Select, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import joinedload
 
@@ -11,7 +11,7 @@ from src.domain.alerts import AskedOn, Rule, RuleSet, RuleState, read_check
 from src.domain.errors import Conflict, NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import AlertRule, AlertRuleRevision, AlertRuleVersion
-from src.repositories.base import Repository
+from src.repositories.base import Repository, equal
 
 GREATEST = 2**31 - 1
 # One statement, one snapshot: a revision never comes with the rules of another.
@@ -77,12 +77,8 @@ class AlertRuleRepository(Repository[AlertRule]):
         return found
 
     def search(self, query: PageQuery, *, state: str | None, kind: str | None) -> Page[AlertRule]:
-        conditions: list[ColumnElement[bool]] = []
-        if state is not None:
-            conditions.append(AlertRule.state == state)
-        if kind is not None:
-            conditions.append(AlertRule.current.has(AlertRuleVersion.kind == kind))
-        return self.page(query, *conditions)
+        of_kind = [] if kind is None else [AlertRule.current.has(AlertRuleVersion.kind == kind)]
+        return self.page(query, *equal({AlertRule.state: state}), *of_kind)
 
     def create(self, rule: AlertRule, version: AlertRuleVersion) -> None:
         """A new rule; raises CodeTaken when there is one of this code."""

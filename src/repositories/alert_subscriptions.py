@@ -8,7 +8,7 @@ from sqlalchemy import delete, func, or_, select, text
 from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import Account, AlertSubscription
-from src.repositories.base import Repository
+from src.repositories.owned import OwnedRepository
 
 # Marked and gathered in one statement: what somebody else is at is left to him. The choice stands in a part
 # of its own, for in a subquery it may be made again for each row, past its limit.
@@ -46,20 +46,13 @@ class Raised(NamedTuple):
     alerts: list[dict[str, Any]]
 
 
-class AlertSubscriptionRepository(Repository[AlertSubscription]):
+class AlertSubscriptionRepository(OwnedRepository[AlertSubscription]):
     model = AlertSubscription
     orderings: ClassVar = {"id": AlertSubscription.id}
     missing = SubscriptionNotFound
 
-    def get_own(self, id_: UUID, owner_id: UUID | None) -> AlertSubscription:
-        """The subscription, when this owner has it; None stands for «anyone's», for admins."""
-        found = self.get(id_)
-        if owner_id is not None and found.owner_id != owner_id:
-            raise SubscriptionNotFound
-        return found
-
     def search(self, query: PageQuery, *, owner_id: UUID | None) -> Page[AlertSubscription]:
-        return self.page(query, *([AlertSubscription.owner_id == owner_id] if owner_id else []))
+        return self.own_page(query, owner_id)
 
     def count_of(self, owner_id: UUID) -> int:
         mine = select(func.count()).where(AlertSubscription.owner_id == owner_id)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from src.domain.paging import Page, PageQuery
 from src.models import AuditEntry
-from src.repositories.base import Repository
+from src.repositories.base import Repository, equal
 
 
 class AuditRepository(Repository[AuditEntry]):
@@ -15,11 +15,9 @@ class AuditRepository(Repository[AuditEntry]):
     def search(
         self, query: PageQuery, *, account_id: UUID | None, action: str | None, object_id: str | None
     ) -> Page[AuditEntry]:
-        conditions = []
-        if account_id is not None:
-            conditions.append(AuditEntry.account_id == account_id)
-        if action is not None:
-            conditions.append(AuditEntry.action == action)
-        if object_id is not None:
-            conditions.append(AuditEntry.object_id == object_id)
-        return self.page(query, *conditions)
+        wanted = {
+            AuditEntry.account_id: account_id,
+            AuditEntry.action: action,
+            AuditEntry.object_id: object_id,
+        }
+        return self.page(query, *equal(wanted))

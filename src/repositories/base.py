@@ -1,5 +1,6 @@
 """What every repository has: get, find, add and one page of a list."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, select, true, tuple_
@@ -99,6 +100,11 @@ class Repository(Generic[M]):
             return (query.page or 1) + (-1 if is_backward else 1)
         value = getattr(row, self.orderings[query.column].key)
         return Cursor(query.order_by, value, getattr(row, self.tie.key), is_backward)
+
+
+def equal(wanted: Mapping[InstrumentedAttribute[Any], Any]) -> list[ColumnElement[bool]]:
+    """The conditions of a filter: what is None was not asked for."""
+    return [column == value for column, value in wanted.items() if value is not None]
 
 
 def _is_nullable(column: InstrumentedAttribute[Any]) -> bool:

@@ -13,7 +13,7 @@ from src.domain.errors import NotFound
 from src.domain.jobs import UNFINISHED
 from src.domain.paging import Page, PageQuery
 from src.models import Account, Delivery, Job, WebhookSecret
-from src.repositories.base import Repository
+from src.repositories.owned import OwnedRepository
 
 
 class DeliveryNotFound(NotFound):
@@ -21,23 +21,15 @@ class DeliveryNotFound(NotFound):
     title = "There is no such delivery, or it is not yours"
 
 
-class DeliveryRepository(Repository[Delivery]):
+class DeliveryRepository(OwnedRepository[Delivery]):
     model = Delivery
     orderings: ClassVar = {"id": Delivery.id, "created_at": Delivery.created_at}
     missing = DeliveryNotFound
 
-    def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> Delivery:
-        """The delivery, when this owner has it; None stands for «anyone's», for admins."""
-        found = self.session.get(Delivery, id_, with_for_update=is_locked, populate_existing=is_locked)
-        if found is None or (owner_id is not None and found.owner_id != owner_id):
-            raise DeliveryNotFound
-        return found
-
     def search(
         self, query: PageQuery, *, owner_id: UUID | None, state: str | None, job_id: UUID | None
     ) -> Page[Delivery]:
-        asked = {Delivery.owner_id: owner_id, Delivery.state: state, Delivery.job_id: job_id}
-        return self.page(query, *(column == value for column, value in asked.items() if value is not None))
+        return self.own_page(query, owner_id, {Delivery.state: state, Delivery.job_id: job_id})
 
     def announce(self) -> None:
         """Wake the schedulers when this commits."""

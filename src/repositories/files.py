@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, update
 from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import File
-from src.repositories.base import Repository
+from src.repositories.owned import OwnedRepository
 
 
 class FileNotFound(NotFound):
@@ -17,17 +17,10 @@ class FileNotFound(NotFound):
     title = "There is no such file, or it is not yours"
 
 
-class FileRepository(Repository[File]):
+class FileRepository(OwnedRepository[File]):
     model = File
     orderings: ClassVar = {"id": File.id, "name": File.name, "size": File.size, "created_at": File.created_at}
     missing = FileNotFound
-
-    def get_own(self, id_: UUID, owner_id: UUID | None) -> File:
-        """The file, when this owner has it; None stands for «anyone's», for admins."""
-        file = self.get(id_)
-        if owner_id is not None and file.owner_id != owner_id:
-            raise FileNotFound
-        return file
 
     def search(
         self,
@@ -38,16 +31,9 @@ class FileRepository(Repository[File]):
         name: str | None,
         sha256: str | None,
     ) -> Page[File]:
-        conditions = []
-        if owner_id is not None:
-            conditions.append(File.owner_id == owner_id)
-        if kind is not None:
-            conditions.append(File.kind == kind)
-        if name is not None:
-            conditions.append(File.name.icontains(name, autoescape=True))
-        if sha256 is not None:
-            conditions.append(File.sha256 == sha256.lower())
-        return self.page(query, *conditions)
+        called = [] if name is None else [File.name.icontains(name, autoescape=True)]
+        wanted = {File.kind: kind, File.sha256: sha256 and sha256.lower()}
+        return self.own_page(query, owner_id, wanted, *called)
 
     def keep_profile(self, id_: UUID, profile: dict[str, Any]) -> None:
         self.session.execute(update(File).where(File.id == id_).values(profile=profile))

@@ -11,7 +11,7 @@ from src.domain.errors import NotFound
 from src.domain.jobs import UNFINISHED
 from src.domain.paging import Page, PageQuery
 from src.models import Import, Job
-from src.repositories.base import Repository
+from src.repositories.owned import OwnedRepository
 
 HOLD_LONG = text("SET LOCAL idle_in_transaction_session_timeout = '10min'")
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:fingerprint, 0))")
@@ -22,32 +22,15 @@ class ImportNotFound(NotFound):
     title = "There is no such import, or it is not yours"
 
 
-class ImportRepository(Repository[Import]):
+class ImportRepository(OwnedRepository[Import]):
     model = Import
     orderings: ClassVar = {"id": Import.id, "created_at": Import.created_at}
     missing = ImportNotFound
 
-    def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> Import:
-        """The import with its job, when this owner has it; None stands for «anyone's», for admins."""
-        statement = self._with_job().where(Import.id == id_)
-        if is_locked:
-            statement = statement.with_for_update(of=Import, key_share=True)  # rows may still point to it
-        found = self.session.scalars(statement).one_or_none()
-        if found is None or (owner_id is not None and found.owner_id != owner_id):
-            raise ImportNotFound
-        return found
-
     def search(
         self, query: PageQuery, *, owner_id: UUID | None, dataset: str | None, parent_id: UUID | None
     ) -> Page[Import]:
-        conditions = []
-        if owner_id is not None:
-            conditions.append(Import.owner_id == owner_id)
-        if dataset is not None:
-            conditions.append(Import.dataset == dataset)
-        if parent_id is not None:
-            conditions.append(Import.parent_id == parent_id)
-        return self.page(query, *conditions)
+        return self.own_page(query, owner_id, {Import.dataset: dataset, Import.parent_id: parent_id})
 
     def find_same(self, fingerprint: str, owner_id: UUID) -> Import | None:
         """The import of the same bytes in the same way that counts: done or about to be, and not undone.
@@ -56,11 +39,12 @@ class ImportRepository(Repository[Import]):
         """
         self.session.execute(LOCK, {"fingerprint": fingerprint})
         statement = (
-            self._with_job()
+            self._select()
             .where(Import.fingerprint == fingerprint, Import.owner_id == owner_id, Import.undone_at.is_(None))
             .where(~Import.is_dry_run)
             .order_by(Import.id)
         )
+        found: Import
         for found in self.session.scalars(statement):
             if found.committed_at or (found.job and found.job.state in ("queued", "running", "done")):
                 return found
@@ -96,11 +80,8 @@ class ImportRepository(Repository[Import]):
 
     def corrections_of(self, import_id: UUID) -> list[Import]:
         """In the order in which they came."""
-        statement = self._with_job().where(Import.parent_id == import_id).order_by(Import.id)
+        statement = self._select().where(Import.parent_id == import_id).order_by(Import.id)
         return list(self.session.scalars(statement))
 
-    def _with_job(self) -> Select[Import]:
+    def _select(self) -> Select[Any]:
         return select(Import).options(joinedload(Import.job)).execution_options(populate_existing=True)
-
-    def _statement(self, query: PageQuery, conditions: tuple[Any, ...]) -> Any:
-        return super()._statement(query, conditions).options(joinedload(Import.job))

@@ -3,13 +3,14 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, case, func, select, text, update
+from sqlalchemy import case, func, select, text, update
 
 from src.domain.errors import NotFound
 from src.domain.jobs import RETRYABLE, UNFINISHED, JobState
 from src.domain.paging import Page, PageQuery
 from src.models import Job
-from src.repositories.base import Repository
+from src.repositories.base import equal
+from src.repositories.owned import OwnedRepository
 
 
 class JobNotFound(NotFound):
@@ -17,7 +18,7 @@ class JobNotFound(NotFound):
     title = "There is no such job, or it is not yours"
 
 
-class JobRepository(Repository[Job]):
+class JobRepository(OwnedRepository[Job]):
     model = Job
     orderings: ClassVar = {"id": Job.id, "created_at": Job.created_at}
     missing = JobNotFound
@@ -28,17 +29,10 @@ class JobRepository(Repository[Job]):
         self.session.execute(text("SELECT pg_notify('job', '')"))
         return row
 
-    def get_own(self, id_: UUID, owner_id: UUID | None) -> Job:
-        """The job, when this owner has it; None stands for «anyone's», for admins."""
-        job = self.get(id_)
-        if owner_id is not None and job.owner_id != owner_id:
-            raise JobNotFound
-        return job
-
     def search(
         self, query: PageQuery, *, owner_id: UUID | None, kind: str | None, state: str | None
     ) -> Page[Job]:
-        return self.page(query, *self._matching(owner_id, kind, state))
+        return self.own_page(query, owner_id, {Job.kind: kind, Job.state: state})
 
     def waiting(self, owner_id: UUID | None) -> tuple[int, int]:
         """How many jobs are queued: of everybody, and of this owner."""
@@ -97,7 +91,7 @@ class JobRepository(Repository[Job]):
         return ids
 
     def retryable(self, *, kind: str | None, state: str | None, limit: int) -> list[UUID]:
-        conditions = [*self._matching(None, kind, state), Job.state.in_(RETRYABLE)]
+        conditions = [*equal({Job.kind: kind, Job.state: state}), Job.state.in_(RETRYABLE)]
         return list(self.session.scalars(select(Job.id).where(*conditions).order_by(Job.id).limit(limit)))
 
     def counts(self) -> dict[tuple[str, str], int]:
@@ -111,15 +105,3 @@ class JobRepository(Repository[Job]):
         due = (Job.state == JobState.QUEUED) & (Job.run_after <= now)
         waited = func.extract("epoch", now - func.min(Job.run_after))
         return float(self.session.scalar(select(waited).where(due)) or 0)
-
-    def _matching(
-        self, owner_id: UUID | None, kind: str | None, state: str | None
-    ) -> list[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = []
-        if owner_id is not None:
-            conditions.append(Job.owner_id == owner_id)
-        if kind is not None:
-            conditions.append(Job.kind == kind)
-        if state is not None:
-            conditions.append(Job.state == state)
-        return conditions

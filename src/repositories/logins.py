@@ -11,6 +11,7 @@ from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import Account, ApiKey, LoginThrottle, TokenFamily
 from src.repositories.base import Repository
+from src.repositories.owned import OwnedRepository
 
 FREE_TRIES = 5
 LONGEST_BLOCK = 900
@@ -148,20 +149,14 @@ class TokenFamilyRepository(Repository[TokenFamily]):
         return moment
 
 
-class ApiKeyRepository(Repository[ApiKey]):
+class ApiKeyRepository(OwnedRepository[ApiKey]):
     model = ApiKey
+    owner = "account_id"
     orderings: ClassVar = {"id": ApiKey.id, "name": ApiKey.name}
     missing = ApiKeyNotFound
 
-    def get_own(self, id_: UUID, owner_id: UUID | None) -> ApiKey:
-        """The key, when this owner has it; None stands for «anyone's», for admins."""
-        key = self.get(id_)
-        if owner_id is not None and key.account_id != owner_id:
-            raise ApiKeyNotFound
-        return key
-
     def search(self, query: PageQuery, *, owner_id: UUID | None) -> Page[ApiKey]:
-        return self.page(query, *([ApiKey.account_id == owner_id] if owner_id else []))
+        return self.own_page(query, owner_id)
 
 
 class LoginThrottleRepository(Repository[LoginThrottle]):

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import Recipe, RecipeVersion
-from src.repositories.base import Repository
+from src.repositories.owned import OwnedRepository
 
 
 class RecipeNotFound(NotFound):
@@ -21,23 +21,13 @@ class RecipeVersionNotFound(NotFound):
     title = "The recipe has no such version"
 
 
-class RecipeRepository(Repository[Recipe]):
+class RecipeRepository(OwnedRepository[Recipe]):
     model = Recipe
     orderings: ClassVar = {"id": Recipe.id, "created_at": Recipe.created_at}
     missing = RecipeNotFound
 
-    def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> Recipe:
-        """The recipe, when this owner has it; locked, others who want to change it wait."""
-        statement = select(Recipe).where(Recipe.id == id_)
-        if is_locked:
-            statement = statement.with_for_update().execution_options(populate_existing=True)
-        found = self.session.scalar(statement)
-        if found is None or (owner_id is not None and found.owner_id != owner_id):
-            raise RecipeNotFound
-        return found
-
     def search(self, query: PageQuery, *, owner_id: UUID | None) -> Page[Recipe]:
-        return self.page(query, *([Recipe.owner_id == owner_id] if owner_id is not None else []))
+        return self.own_page(query, owner_id)
 
     def versions(self, recipe_id: UUID) -> list[RecipeVersion]:
         """All of them, the newest first."""

@@ -3,12 +3,13 @@
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 
 from src.domain.errors import NotFound
 from src.domain.paging import Page, PageQuery
 from src.models import RuleSet, RuleSetVersion
 from src.repositories.base import Repository
+from src.repositories.owned import OwnedRepository
 
 GREATEST_VERSION = 2**31 - 1
 
@@ -23,24 +24,14 @@ class RulesVersionNotFound(NotFound):
     title = "The rules have no such version"
 
 
-class RuleSetRepository(Repository[RuleSet]):
+class RuleSetRepository(OwnedRepository[RuleSet]):
     model = RuleSet
     orderings: ClassVar = {"id": RuleSet.id, "name": RuleSet.name}
     missing = RulesNotFound
 
-    def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> RuleSet:
-        """The rules when this owner has them; None stands for «anyone's», for admins."""
-        statement = select(RuleSet).where(RuleSet.id == id_)
-        found = self.session.scalar(statement.with_for_update() if is_locked else statement)
-        if found is None or (owner_id is not None and found.owner_id != owner_id):
-            raise RulesNotFound
-        return found
-
     def search(self, query: PageQuery, *, owner_id: UUID | None, name: str | None) -> Page[RuleSet]:
-        conditions = [] if owner_id is None else [RuleSet.owner_id == owner_id]
-        if name is not None:
-            conditions.append(RuleSet.name.icontains(name, autoescape=True))
-        return self.page(query, *conditions)
+        called = [] if name is None else [RuleSet.name.icontains(name, autoescape=True)]
+        return self.own_page(query, owner_id, {}, *called)
 
     def touch(self, rules: RuleSet) -> None:
         rules.updated_at = func.clock_timestamp()

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, select, true
+from sqlalchemy import func, select, true
 from sqlalchemy.orm import aliased, joinedload
 
 from src.domain.deliveries import DeliveryState
@@ -12,12 +12,13 @@ from src.domain.jobs import UNFINISHED, JobState
 from src.domain.paging import Page, PageQuery
 from src.domain.schedules import RunState, ScheduleNotFound
 from src.models import Delivery, File, Job, Schedule, ScheduleRun
-from src.repositories.base import Repository
+from src.repositories.base import Repository, equal
+from src.repositories.owned import OwnedRepository
 
 UNDELIVERED = (DeliveryState.PROMISED, DeliveryState.WAITING, DeliveryState.SENDING)
 
 
-class ScheduleRepository(Repository[Schedule]):
+class ScheduleRepository(OwnedRepository[Schedule]):
     model = Schedule
     orderings: ClassVar = {
         "id": Schedule.id,
@@ -27,16 +28,8 @@ class ScheduleRepository(Repository[Schedule]):
     }
     missing = ScheduleNotFound
 
-    def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> Schedule:
-        """The schedule, when this owner has it; None stands for «anyone's», for admins."""
-        found = self.session.get(Schedule, id_, with_for_update=is_locked, populate_existing=is_locked)
-        if found is None or (owner_id is not None and found.owner_id != owner_id):
-            raise ScheduleNotFound
-        return found
-
     def search(self, query: PageQuery, *, owner_id: UUID | None, is_paused: bool | None) -> Page[Schedule]:
-        asked = {Schedule.owner_id: owner_id, Schedule.is_paused: is_paused}
-        return self.page(query, *(column == value for column, value in asked.items() if value is not None))
+        return self.own_page(query, owner_id, {Schedule.is_paused: is_paused})
 
     def now(self) -> datetime:
         """The database's clock: the only one that decides what is due."""
@@ -70,10 +63,7 @@ class ScheduleRunRepository(Repository[ScheduleRun]):
     orderings: ClassVar = {"id": ScheduleRun.id, "due_at": ScheduleRun.due_at}
 
     def search(self, query: PageQuery, *, schedule_id: UUID, state: str | None) -> Page[ScheduleRun]:
-        conditions: list[ColumnElement[bool]] = [ScheduleRun.schedule_id == schedule_id]
-        if state is not None:
-            conditions.append(ScheduleRun.state == state)
-        page = self.page(query, *conditions)
+        page = self.page(query, *equal({ScheduleRun.schedule_id: schedule_id, ScheduleRun.state: state}))
         self.with_jobs(page.rows)
         return page
 
