@@ -54,6 +54,7 @@ def main() -> None:
     with Progress(lambda done, total, unit: say({"progress": [done, total, unit]})) as progress:
         answer = _answer(request, sandbox, progress)
     say(answer)
+    os._exit(0)  # at once: somebody waits, and to take libraries down has no use
 
 
 def _answer(request: Mapping[str, Any], sandbox: Sandbox, on_progress: OnProgress) -> dict[str, Any]:

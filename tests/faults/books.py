@@ -14,9 +14,10 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 
 from src.domain.jobs import JobState
-from src.models import Account, Atendimento, File, Import, Job
+from src.models import Account, Atendimento, File, Import, Job, Operation, Report
 from src.services import housekeeping
 from src.services.housekeeping import check_storage
+from src.services.scheduled_reports import PRODUCTS
 from src.services.stores import MARK
 from src.wiring import services
 from tests.factories.accounts import PASSWORD
@@ -93,6 +94,7 @@ class Books:
                 assert job.result is not None
                 assert file.profile["rows"] == job.result["rows"]
         self.check_imports()
+        self.check_produced()
         if not has_tables(database):
             return
         with database.unit_of_work() as session:
@@ -121,6 +123,24 @@ class Books:
             assert (row.rows_read, row.inserted, row.rejected) == (sent, good, sent - good)
         assert written == {import_id: (row.inserted, row.inserted) for import_id, row in done.items()}
         assert (rollup or 0) == sum(row.inserted for row in done.values())
+
+    def check_produced(self) -> None:
+        """I3: what an operation or a report makes is there once it is done, and once; and nothing else is."""
+        with services() as s:
+            kept = set(s.session.scalars(select(File.id).where(File.kind == "produced")))
+            states = {job.id: job.state for job in s.session.scalars(select(Job))}
+            rejects = set(s.session.scalars(select(Import.rejects_file_id)))
+            made = [(one.job_id, {one.result_file_id}) for one in s.session.scalars(select(Operation))]
+            made += [
+                (one.job_id, {getattr(one, name) for name in PRODUCTS})
+                for one in s.session.scalars(select(Report))
+            ]
+        named = {None, *rejects}
+        for job_id, ids in made:
+            assert job_id is not None
+            assert (states[job_id] == "done") == (ids != {None})
+            named |= ids
+        assert kept | {None} == named
 
     def check_due_times(self) -> None:
         """I5: one job per due time; the only due time there is, is the day's."""

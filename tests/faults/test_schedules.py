@@ -4,32 +4,39 @@ import random
 import time
 from collections import Counter
 from functools import partial
+from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from src.domain.schedules import Misfire, Overlap
 from src.wiring import services
 from tests.faults.books import Books, warm_up
+from tests.faults.conftest import SMALL
 from tests.faults.test_schedulers import replace_schedulers
 from tests.live import Live, Program, eventually
 
 SILENCE = 15  # minutes in which nobody was there, and as many due times
 ROUNDS = 3
+WORK: dict[str, dict[str, Any]] = {
+    "profile": {},
+    "report": {"rules": [{"output": "twice", "formula": "amount * 2"}]},
+}
 
 
-def a_schedule(live: Live, misfire: Misfire, overlap: Overlap) -> UUID:
+def a_schedule(live: Live, kind: str, misfire: Misfire, overlap: Overlap) -> UUID:
     """Each with a file of its own: twins of a profile would be one job."""
     owner = live.workshop.files.owner()
-    file = live.workshop.files.add(owner)
+    file = live.workshop.files.add(owner, content=SMALL)
     with services() as s:
         made = s.schedules.create(
             owner,
             name=f"{misfire} {overlap}",
             cron="* * * * *",
             timezone="UTC",
-            kind="profile",
-            work={},
+            kind=kind,
+            work=WORK[kind],
             input_file_id=file.id,
             misfire=misfire,
             overlap=overlap,
@@ -63,13 +70,16 @@ def is_settled(live: Live, schedules: list[UUID]) -> bool:
     return all(rows and not any(state == "waiting" for _, state, _ in rows) for rows in found)
 
 
+@pytest.mark.parametrize("kind", WORK)
 def test_21_each_due_time_once_while_schedulers_are_killed(
-    live: Live, books: Books, rng: random.Random, small: bytes
+    live: Live, books: Books, rng: random.Random, small: bytes, kind: str
 ) -> None:
     live.start_web(wait=False)
     live.start_worker()
     schedules = {
-        (misfire, overlap): a_schedule(live, misfire, overlap) for misfire in Misfire for overlap in Overlap
+        (misfire, overlap): a_schedule(live, kind, misfire, overlap)
+        for misfire in Misfire
+        for overlap in Overlap
     }
     running: list[Program] = []
     for _ in range(ROUNDS):

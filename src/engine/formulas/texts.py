@@ -11,7 +11,6 @@ from src.domain.formulas.dates import PARTS, read_pattern
 from src.domain.formulas.tree import Call, Constant
 from src.domain.formulas.types import Type
 from src.engine.formulas.computed import Computed, data_type, unless
-from src.engine.formulas.dialect import trim_right
 
 Values = list[ir.Value]
 FARTHEST = 1_000_000_000
@@ -83,7 +82,8 @@ def as_text(value: ir.Value, type_: Type) -> ir.Value:
         return ibis.cases((value, "true"), (~value, "false"), else_="")
     written = value.cast("string")
     if type_.kind == "number" and type_.places:
-        written = trim_right(trim_right(written, "0"), ".")
+        # few numbers end so: most are through with one comparison
+        written = written.endswith("0").ifelse(written.re_replace("[.]?0+$", ""), written)
     if type_.kind == "double":
         written = written.re_replace(r"[.]0$", "").nullif("-0").fill_null("0")
         return value.isnull().ifelse("", written)

@@ -35,7 +35,7 @@ def condition(rows: Rows, one: Mapping[str, Any]) -> ir.BooleanValue:
     if operator == "not_contains":
         return empty | ~rows.text(name).contains(str(value))
     if operator == "!=":
-        return empty | ~_compared(rows, name, "==", value)
+        return empty | ~_compared(rows, name, "==", value).fill_null(False)
     passes = _compared(rows, name, operator, value)
     return passes & ~empty if rows.column(name).reading.type == "text" else passes
 
@@ -60,16 +60,14 @@ TEXT_TESTS: Mapping[str, Callable[[ir.StringValue, str], ir.BooleanValue]] = {
 
 
 def _compared(rows: Rows, name: str, operator: str, value: Any) -> ir.BooleanValue:
-    """False where a cell cannot be read."""
+    """Not true where a cell cannot be read: to ask whether it is null would mean to compute all of it."""
     column = rows.column(name).reading
     if operator == "between":
         low, high = (literal(column, bound) for bound in value)
-        result = _test(rows, name, ">=", low) & _test(rows, name, "<=", high)
-    elif operator == "in":
-        result = reduce(or_, (_test(rows, name, "==", literal(column, one)) for one in value))
-    else:
-        result = _test(rows, name, operator, literal(column, value))
-    return result.fill_null(False)
+        return _test(rows, name, ">=", low) & _test(rows, name, "<=", high)
+    if operator == "in":
+        return reduce(or_, (_test(rows, name, "==", literal(column, one)) for one in value))
+    return _test(rows, name, operator, literal(column, value))
 
 
 def _test(rows: Rows, name: str, operator: str, value: Literal) -> ir.BooleanValue:
@@ -99,13 +97,19 @@ def _whole(cell: ir.IntegerValue, operator: str, value: Decimal) -> ir.BooleanVa
 
 
 def _exact(text: ir.StringValue, column: Column, operator: str, value: Decimal) -> ir.BooleanValue:
-    """Compared as doubles, which is fast; the few that tie are compared digit by digit."""
+    """Compared as doubles, which is fast; the few that tie are compared digit by digit.
+
+    What cannot pass is sorted out first: of a condition, the engine computes the rest only for what is left.
+    """
     double, near = number(text, column, dt.float64), float(value)
     if not _is_exact(value):
         return COMPARISONS[operator](double, near)
     exact = COMPARISONS[operator](number(text, column, EXACT), ibis.literal(value, type=EXACT))
-    tie = (double == near) & exact.fill_null(operator not in (">", "<"))
-    return tie if operator == "==" else COMPARISONS[operator[0]](double, near) | tie
+    exact = exact.fill_null(operator not in (">", "<"))
+    if operator == "==":
+        return (double == near) & exact
+    side = operator[0]
+    return COMPARISONS[f"{side}="](double, near) & (COMPARISONS[side](double, near) | exact)
 
 
 def _is_exact(value: Decimal) -> bool:

@@ -1,30 +1,26 @@
 """Statements asked of DuckDB, one after the other: what is found first, then the result."""
 
-import json
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from src.engine.duck import batches_of
 from src.engine.queries.bits import Bits
-from src.engine.queries.distinct import find_kept, numbered
+from src.engine.queries.distinct import find_kept
+from src.engine.queries.pieces import Piece, pieces_of
 from src.engine.queries.sources import Source
 from src.engine.queries.statements import Asked, PartStatement, Statements
+from src.engine.queries.watching import Watch, rows_seen
 from src.engine.queries.writing import ROWS_PER_BATCH, write
-from src.engine.values import OnProgress
+from src.engine.values import MIB
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from duckdb import DuckDBPyConnection
-
-Watch = Callable[["DuckDBPyConnection"], None]  # from now on, how far this one is, is what is told
-SECONDS_BETWEEN_LOOKS = 0.2
-MOST_NUMBERED_BY_SQL = 500_000
 
 
 @dataclass(frozen=True)
@@ -36,17 +32,21 @@ class Answer:
 
 
 def answers(
-    both: "Sequence[DuckDBPyConnection]",
+    sessions: "Sequence[DuckDBPyConnection]",
     every: Sequence[Asked],
     sources: Mapping[str, Source],
     folder: Path,
     watch: Watch,
 ) -> list[Answer]:
-    """One after the other up to those that find nothing; then the first of the rest beside the others."""
-    watch(both[0])
+    """One after the other up to those that find nothing; then the first of the rest beside the others.
 
-    def answer(asked: Asked, session: "DuckDBPyConnection" = both[0]) -> Answer:
-        asking = Asking(session, {name: sources[name] for name in asked.sources}, folder, watch)
+    The last session is for the others.
+    """
+    *mine, beside = sessions
+    watch(mine[0].query_progress)
+
+    def answer(asked: Asked, *sessions: "DuckDBPyConnection") -> Answer:
+        asking = Asking(sessions, {name: sources[name] for name in asked.sources}, folder, watch)
         for part in asked.statements.parts:
             asking.find(part)
         written = asking.write(asked.statements, Path(asked.target))
@@ -55,27 +55,33 @@ def answers(
     found: list[Answer] = []
     first = list(takewhile(lambda asked: asked.must_be_empty, every))
     for asked in first:
-        found.append(answer(asked))
+        found.append(answer(asked, *mine))
         if found[-1].rows:
             return found
     with ThreadPoolExecutor(1) as pool:
-        others = pool.submit(lambda: [answer(asked, both[1]) for asked in every[len(first) + 1 :]])
-        return [*found, *map(answer, every[len(first) : len(first) + 1]), *others.result()]
+        others = pool.submit(lambda: [answer(asked, beside) for asked in every[len(first) + 1 :]])
+        now = [answer(asked, *mine) for asked in every[len(first) : len(first) + 1]]
+        return [*found, *now, *others.result()]
 
 
 @dataclass(frozen=True)
 class Asking:
-    """A connection that knows the sources, and the sets of row numbers that were found so far.
+    """Sessions that know the sources, and the sets of row numbers that were found so far.
 
+    The first one is asked; where there are more, the others help when a result is written.
     `misread` are the sources that were not read as they were proven to be.
     """
 
-    connection: "DuckDBPyConnection"
+    sessions: "Sequence[DuckDBPyConnection]"
     sources: Mapping[str, Source]
     folder: Path
     watch: Watch
     sets: dict[str, Bits] = field(default_factory=dict)
     misread: set[str] = field(default_factory=set)
+
+    @property
+    def connection(self) -> "DuckDBPyConnection":
+        return self.sessions[0]
 
     def find(self, part: PartStatement) -> None:
         """Row numbers of a file become a string of bits, as long as the file; all else becomes a table."""
@@ -83,11 +89,11 @@ class Asking:
             part.refuse(self.connection.execute(f"select row, cell from ({part.select}) limit 1").fetchall())
         elif part.set_of is not None:
             self.sets[part.name] = self._numbers(part, self.sources[part.set_of].rows)
-            _share(self.connection, part.name, self.sets[part.name])
+            self._share(part.name)
         else:
             self.connection.execute(f"create or replace temp table {part.name} as {part.select}")
             if not part.may_stop:
-                self._look(self.connection)
+                self._look(self.connection, self.sources)
 
     def _numbers(self, part: PartStatement, rows: int) -> Bits:
         if part.keep is not None:
@@ -97,77 +103,54 @@ class Asking:
             found.add(batch["row"].to_numpy())
         return found
 
+    def _share(self, name: str) -> None:
+        """Make a set known to all sessions."""
+        for session in self.sessions:
+            session.execute(f"set variable {name} = (select $1::blob::bit)", [self.sets[name].to_bytes()])
+
     def _batches(self, select: str) -> "Iterator[pa.RecordBatch]":
         yield from batches_of(self.connection, select, ROWS_PER_BATCH)
-        self._look(self.connection)
+        self._look(self.connection, self.sources)
 
     def write(self, statements: Statements, target: Path) -> int:
-        """The result. Where its rows need their numbers, and are many, they are numbered on their way."""
-        (name, source), *others = self.sources.items()
-        is_long = not others and source.text and source.rows > MOST_NUMBERED_BY_SQL
-        if not (is_long and statements.is_divisible):
-            written = write(self.connection, statements, target)
-            self._look(self.connection)
+        """The result; in pieces, side by side, if the file that it comes from can be divided."""
+        if (name := statements.divided) and len(self.sessions) > 1:
+            others = [source for other, source in self.sources.items() if other != name]
+            if pieces := pieces_of(self.sources[name], others):
+                return self._write_pieces(statements, name, pieces, target)
+        written = write(self.connection, statements, target)
+        self._look(self.connection, self.sources)
+        return written
+
+    def _write_pieces(self, statements: Statements, name: str, pieces: Sequence[Piece], target: Path) -> int:
+        """Each by a session of its own into a file of its own, which are then put together."""
+        size = sum(piece.end - piece.first for piece in pieces)
+        self.watch(lambda: 100 * sum(piece.moved for piece in pieces) / size)
+        targets = [target, *(self.folder / f"piece{place}" for place in range(1, len(pieces)))]
+
+        def write_one(session: "DuckDBPyConnection", piece: Piece, part: Path) -> int:
+            pipe = self.folder / f"{part.name}.pipe"
+            source = piece.fed_to(pipe)
+            session.execute(f"create or replace temp view {name} as {source.view()}")
+            written = write(session, statements, part, goes_on=part != target)
+            self._look(session, {**self.sources, name: source})
+            session.execute(f"drop view temp.{name}")
+            pipe.unlink()
             return written
-        with self.connection.cursor() as connection:
-            self.watch(connection)
-            for known, bits in self.sets.items():
-                _share(connection, known, bits)
-            columns = [column for column in source.columns if f'"{column}"' in statements.select]
-            connection.register(name, self._numbered(name, columns))
-            return write(connection, statements, target)
 
-    def _numbered(self, name: str, columns: Sequence[str]) -> "pa.RecordBatchReader":
-        """All rows of a source in its order. DuckDB numbers them too, but lets one thread do it all then."""
-        import pyarrow as pa
+        with ThreadPoolExecutor(len(pieces)) as pool:
+            written = sum(pool.map(write_one, self.sessions, pieces, targets))
+        with target.open("ab") as out:
+            for part in targets[1:]:
+                with part.open("rb") as lines:
+                    shutil.copyfileobj(lines, out, MIB)
+                part.unlink()
+        return written
 
-        schema = pa.schema([("row", pa.int64()), *((column, pa.string()) for column in columns)])
-        batches = self._batches(f"select {', '.join(columns)} from {name}")
-        return pa.RecordBatchReader.from_batches(schema, numbered(batches))
-
-    def _look(self, connection: "DuckDBPyConnection") -> None:
-        """Note the sources that were not read to the end as they were proven to be, by the last statement.
-
-        One that stops early, at a limit, has a reason not to.
-        """
-        rows = {str(one.files[0]): (name, one.rows) for name, one in self.sources.items() if one.text}
-        operators = list(_operators(json.loads(connection.get_profiling_information(format="json"))))
-        if any("LIMIT" in operator["type"] for operator in operators):
-            return
-        for operator in operators:
-            name, proven = rows.get(operator.get("extra_info", {}).get("Filename(s)", ""), ("", 0))
-            if name and operator["rows_scanned"] != proven:
+    def _look(self, connection: "DuckDBPyConnection", sources: Mapping[str, Source]) -> None:
+        """Note the sources that were not read to the end as they were proven to be, by the last statement."""
+        proven = {str(one.files[0]): (name, one.rows) for name, one in sources.items() if one.text}
+        for file, rows in rows_seen(connection):
+            name, expected = proven.get(file, ("", rows))
+            if rows != expected:
                 self.misread.add(name)
-
-
-def _share(connection: "DuckDBPyConnection", name: str, bits: Bits) -> None:
-    """Make a set known to the statements of a connection."""
-    connection.execute(f"set variable {name} = (select $1::blob::bit)", [bits.to_bytes()])
-
-
-def _operators(plan: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for operator in (*plan.get("operator", ()), *plan.get("children", ())):
-        yield operator
-        yield from _operators(operator)
-
-
-@contextmanager
-def watching(on_progress: OnProgress) -> Iterator[Watch]:
-    """Tell how far the statement is that is executed by the connection that is watched."""
-    import duckdb
-
-    is_over = threading.Event()
-    watched: list[DuckDBPyConnection] = []
-
-    def look() -> None:
-        while not is_over.wait(SECONDS_BETWEEN_LOOKS):
-            with suppress(IndexError, duckdb.ConnectionException):  # none yet, or closed already
-                on_progress(max(0, int(watched[-1].query_progress())), 100, "percent")
-
-    thread = threading.Thread(target=look, daemon=True)
-    thread.start()
-    try:
-        yield watched.append
-    finally:
-        is_over.set()
-        thread.join()

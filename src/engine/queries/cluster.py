@@ -86,7 +86,6 @@ def _publish(name: str, file: TableFile, answering: Answering, shared: Path) -> 
         headers=columns,
         are_numbers=[False] * len(columns),
         is_joined=False,
-        is_divisible=False,
         is_gathered=False,
         format="parquet",
     )

@@ -40,10 +40,8 @@ def statements(rows: Rows, form: OutputFormat) -> Statements:
         are_numbers=[column.reading.type in ("integer", "decimal") for column in rows.columns],
         is_joined=any(True for _ in tree.find_all(exp.Join)),
         is_gathered=any(True for _ in tree.find_all(exp.Order, exp.Group, exp.Window)),
-        is_divisible=_is_whole(tree, exp.Where)
-        and any(column.name == ROW for column in tree.find_all(exp.Column))
-        and len(sets) == len(rows.parts),
         format=form,
+        divided=rows.source if len(sets) == len(rows.parts) and _is_divisible(tree, form) else None,
     )
 
 
@@ -70,6 +68,12 @@ def _statement(part: Part, source: str, sets: Collection[str]) -> PartStatement:
 def _is_whole(tree: exp.Expression, *allowed: type[exp.Expression]) -> bool:
     """Whether each row of one table is selected as it is, and nothing but what is allowed happens besides."""
     return not any(True for _ in tree.find_all(*(kind for kind in CHANGING if kind not in allowed)))
+
+
+def _is_divisible(tree: exp.Expression, form: OutputFormat) -> bool:
+    """Whether rows pass by one after the other, and DuckDB lets one thread do it: joined, or numbered."""
+    is_one_by_one = _is_whole(tree, exp.Where, exp.Join) and form in ("csv", "jsonl")
+    return is_one_by_one and any(column.name == ROW for column in tree.find_all(exp.Column))
 
 
 def _selection(rows: Rows, form: OutputFormat) -> dict[str, ir.Value]:

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from src.engine.duck import THREADS, sessions
-from src.engine.queries.asking import answers, watching
+from src.engine.queries.asking import answers
 from src.engine.queries.sources import Source
 from src.engine.queries.statements import Asked
+from src.engine.queries.watching import watching
 from src.engine.values import GIB, OnProgress, Sandbox
 
 LOOKED_AFTER: Mapping[str, object] = {
@@ -42,12 +43,12 @@ def read_query(
     if any(one.statements.is_gathered for one in every) and _size(paths) > MOST_GATHERED_BY_TWO:
         settings["threads"] = 1  # each holds what it sorts or groups
     with (
-        sessions(2, folder, paths, sandbox, targets, in_order=True, more=settings) as both,
+        sessions(THREADS + 1, folder, paths, sandbox, targets, in_order=True, more=settings) as asked,
         watching(on_progress) as watch,
     ):
         for name, source in sources.items():
-            both[0].execute(f"create view {name} as {source.view()}")
-        found = answers(both, every, sources, folder, watch)
+            asked[0].execute(f"create view {name} as {source.view()}")
+        found = answers(asked, every, sources, folder, watch)
     return {
         "rows_in": {name: source.rows for name, source in sources.items()},
         "rows_out": [one.rows for one in found],

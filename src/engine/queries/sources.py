@@ -11,7 +11,7 @@ from src.engine.reading.tables import read_table
 from src.engine.values import OnProgress, Sandbox
 
 BUFFERED_TIMES = (
-    4  # the longest record: several buffers are held at a time, and 16 times would be the default
+    8  # the longest record: several buffers are held at a time, and 16 times would be the default
 )
 
 
@@ -46,11 +46,6 @@ class Source:
             return [Path(file) for file in self.relation.files]
         return [Path((self.text or {})["path"])]
 
-    @property
-    def columns(self) -> list[str]:
-        """The names of a regular file's columns."""
-        return [f"c{place}" for place in range((self.text or {"width": 0})["width"])]
-
     def view(self) -> str:
         """The rows with their numbers, which are the order of the file."""
         if self.found:
@@ -61,16 +56,25 @@ class Source:
 
 
 def _text(
-    path: str, width: int, delimiter: str, quote: str, *, has_header: bool, has_breaks: bool, longest: int
+    path: str,
+    width: int,
+    delimiter: str,
+    quote: str,
+    *,
+    has_header: bool,
+    has_breaks: bool,
+    longest: int,
+    first: int = 0,
 ) -> str:
     """A regular file, told how it is written; from several places at once only if no cell holds a line end.
 
+    `first` is the number of its first row.
     The kind of line ends is not told: with `new_line` set, DuckDB 2.0 finds no rows at all.
     """
     names = [f"c{place}" for place in range(width)]
     columns = ", ".join(f"{name}: 'VARCHAR'" for name in names)
     return (
-        f"select row_number() over () - 1 as row, {', '.join(names)} from read_csv({quoted(path)}, "
+        f"select row_number() over () + {first - 1} as row, {', '.join(names)} from read_csv({quoted(path)}, "
         f"auto_detect = false, header = {has_header}, columns = {{{columns}}}, delim = {quoted(delimiter)}, "
         f"quote = {quoted(quote)}, escape = {quoted(quote)}, allow_quoted_nulls = false, strict_mode = true, "
         f"null_padding = false, parallel = {not has_breaks}, max_line_size = {longest}, "

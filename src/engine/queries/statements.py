@@ -45,7 +45,7 @@ class Statements:
 
     `headers` are the names of what is selected; where one `is_number`, a workbook has numbers.
     `is_gathered`: all rows are seen before the first comes out.
-    `is_divisible`: each row of the only source is selected or not, as it is, by its number among others.
+    `divided`: a source whose rows pass by one after the other, each by itself: a piece of it gives a piece.
     """
 
     parts: list[PartStatement]
@@ -53,9 +53,9 @@ class Statements:
     headers: list[str]
     are_numbers: list[bool]
     is_joined: bool
-    is_divisible: bool
     is_gathered: bool
     format: OutputFormat
+    divided: str | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

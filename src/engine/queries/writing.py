@@ -18,26 +18,35 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ROWS_PER_BATCH = 122_880
+CSV = """quote '"', escape '"', delimiter ','"""
+LINES = "quote '', escape '', delimiter '\x01'"
 MOST_DIGITS = 15  # of a number in a workbook
 
 
-def write(connection: "DuckDBPyConnection", statements: Statements, target: Path) -> int:
-    """Execute what selects the result, write it to `target`, and tell how many rows it has."""
+def write(
+    connection: "DuckDBPyConnection", statements: Statements, target: Path, *, goes_on: bool = False
+) -> int:
+    """Execute what selects the result, write it to `target`, and tell how many rows it has.
+
+    One that `goes_on` where another file ends has no header.
+    """
     if statements.format == "csv":
-        return _copy(connection, statements.select, target, _header(statements.headers))
+        header = None if goes_on else _header(statements.headers)
+        return _copy(connection, statements.select, target, CSV, header)
     if statements.format == "jsonl":
-        return _copy(connection, statements.select, target, None)
+        return _copy(connection, statements.select, target, LINES)
     batches = cast("pa.RecordBatchReader", connection.sql(statements.select).to_arrow_reader(ROWS_PER_BATCH))
     if statements.format == "parquet":
         return _parquet(batches, statements.headers, target)
     return _workbook(batches, statements, target)
 
 
-def _copy(connection: "DuckDBPyConnection", select: str, target: Path, header: str | None) -> int:
+def _copy(
+    connection: "DuckDBPyConnection", select: str, target: Path, options: str, header: str | None = None
+) -> int:
     """A header in words of ours: DuckDB would change one of two names that differ in nothing but capitals."""
-    options = "quote '', escape '', delimiter '\x01'"
     if header is not None:
-        options = f"""quote '"', escape '"', delimiter ',', prefix {quoted(header)}, suffix '\n'"""
+        options += f", prefix {quoted(header)}, suffix '\n'"
     ((written,),) = connection.execute(
         f"copy ({select}) to {quoted(target)} (format csv, header false, {options})"
     ).fetchall()
