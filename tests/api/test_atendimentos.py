@@ -14,7 +14,7 @@ from src.domain.paging import DEEPEST_OFFSET
 from src.models import Atendimento
 from src.wiring import services
 from tests.factories.accounts import Caller
-from tests.factories.atendimentos import LIMIT, an_atendimento
+from tests.factories.atendimentos import LIMIT, an_atendimento, atendimentos
 
 each = pytest.mark.parametrize
 ALL = "/api/v1/atendimento"
@@ -287,18 +287,22 @@ class TestList:
     @pytest.fixture
     def rows(self, app: Any) -> list[Atendimento]:
         """Twelve that differ in everything; every third is not attended."""
-        return [
-            an_atendimento(
-                id_cliente=str(number % 5),
-                angel=f"angel {number % 4}",
-                polo=f"polo {number % 3}",
-                data_limite=LIMIT + timedelta(days=number % 6),
-                data_de_atendimento=None if number % 3 == 0 else LIMIT + timedelta(days=number % 4),
-                status=f"S{number % 2}",
-                import_id=UUID(int=number % 2),
+        ids = atendimentos(
+            *(
+                {
+                    "id_cliente": str(number % 5),
+                    "angel": f"angel {number % 4}",
+                    "polo": f"polo {number % 3}",
+                    "data_limite": LIMIT + timedelta(days=number % 6),
+                    "data_de_atendimento": None if number % 3 == 0 else LIMIT + timedelta(days=number % 4),
+                    "status": f"S{number % 2}",
+                    "import_id": UUID(int=number % 2),
+                }
+                for number in range(12)
             )
-            for number in range(12)
-        ]
+        )
+        with services() as s:
+            return [s.atendimento_rows.get(id_) for id_ in ids]
 
     def ids(self, caller: Caller, query: str) -> list[int]:
         answer = caller.get(f"{ALL}?per_page=500&{query}")

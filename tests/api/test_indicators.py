@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from src.domain.indicators import WEEKDAYS
 from src.wiring import services
 from tests.factories.accounts import Caller
-from tests.factories.atendimentos import an_atendimento
+from tests.factories.atendimentos import an_atendimento, atendimentos
 
 each = pytest.mark.parametrize
 ANGELS = "/api/v1/atendimento/angel_productivity"
@@ -81,14 +81,18 @@ def visits(connection: Connection) -> list[Visit]:
             limit = local_now() + timedelta(minutes=picker.choice((-600, -60, 60, 600, 90_000)))
         who = (f"angel {picker.randrange(3)}", f"polo {picker.randrange(3)}", str(picker.randrange(4)))
         rows.append(Visit(*who, limit, done))
-    for visit in rows:
-        an_atendimento(
-            id_cliente=str(visit.cliente_id),
-            angel=visit.angel,
-            polo=visit.polo,
-            data_limite=visit.limit,
-            data_de_atendimento=visit.done,
+    atendimentos(
+        *(
+            {
+                "id_cliente": str(visit.cliente_id),
+                "angel": visit.angel,
+                "polo": visit.polo,
+                "data_limite": visit.limit,
+                "data_de_atendimento": visit.done,
+            }
+            for visit in rows
         )
+    )
     gone = an_atendimento(angel="angel 0", polo="polo 0", id_cliente="0")
     with services() as s:
         s.atendimentos.delete(s.atendimento_rows.lock(gone.id), None)

@@ -82,7 +82,7 @@ def tables(draw: st.DrawFn) -> list[list[str]]:
     return draw(st.lists(st.tuples(*(kind | BLANK for kind in kinds)).map(list), min_size=1, max_size=30))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(tables(), st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]), st.sampled_from(["\n", "\r\n"]))
 def test_a_profile_equals_a_naive_model(
     tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], quoting: int, end: str

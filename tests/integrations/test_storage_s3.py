@@ -22,6 +22,8 @@ from src.integrations.storage_s3 import S3Storage
 from tests.integrations.conftest import Store, free_port
 from tests.integrations.test_storage import eventually, unfinished_parts
 
+pytestmark = pytest.mark.xdist_group("s3")  # what they share takes a while to make
+
 MIB = 1024 * 1024
 KEY = "files/ab/cd/one"
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)

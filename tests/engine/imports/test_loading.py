@@ -30,6 +30,8 @@ from tests.engine.importing import LIMITS, Result, collect_here, load_csv, load_
 from tests.engine.making import Make, csv_bytes, gzipped, parquet_bytes, workbook_bytes, zipped
 from tests.engine.processes import mine
 
+pytestmark = pytest.mark.xdist_group("large")  # what they share takes a while to make
+
 LAST = datetime(9999, 12, 31, 23, 59, 59, 999_999)
 ID = Field(name="id", type="identifier", is_required=True)
 NAME = Field(name="name", type="text", max_length=20)

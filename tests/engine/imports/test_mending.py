@@ -101,7 +101,7 @@ def test_a_clerk_may_write_the_apostrophe_or_not(typed: str, meant: str) -> None
     assert as_meant(typed) == meant
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(
     st.sampled_from(["csv", "xlsx"]).flatmap(
         lambda form: st.tuples(st.just(form), rows_of(TEXTS if form == "csv" else ANY_TEXTS))
