@@ -2,8 +2,7 @@
 
 import logging
 import select
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,18 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from src.domain.errors import Unavailable
+from src.statements import Call, Row, Statements, Value
+from src.transactions import (
+    BEGIN,
+    COMMIT,
+    TRANSACTION,
+    InSession,
+    Transaction,
+    run_on,
+    was_committed,
+)
 
 log = logging.getLogger(__name__)
-OUTCOME_PATIENCE = 20.0
 UNAVAILABLE = (
     OperationalError,
     InterfaceError,
@@ -28,12 +36,6 @@ UNAVAILABLE = (
     psycopg.InternalError,
 )
 READS = ("SELECT", "SHOW")
-# The transaction's number, and since when the server has not crashed: a crash begins the statistics anew, and
-# gives numbers that never reached the disk to others, whose outcome would be taken for ours.
-TRANSACTION = """pg_current_xact_id_if_assigned()::text || ' ' ||
-    (SELECT coalesce(stats_reset, '-infinity')::text FROM pg_stat_wal)"""
-READ_OUTCOME = text("""SELECT pg_xact_status(CAST(:xid AS xid8)) FROM pg_stat_wal
-    WHERE coalesce(stats_reset, '-infinity')::text = :since""")
 
 
 class DatabaseUnavailable(Unavailable):
@@ -99,6 +101,9 @@ class Database:
 
     def __init__(self, bind: Engine | Connection) -> None:
         self.bind = bind
+        # Sessions make the driver drop what is prepared: what is kept prepared has connections of its own.
+        self._lines = bind.engine.pool.recreate()
+        event.listen(bind.engine, "engine_disposed", self._hang_up)
 
     @contextmanager
     def unit_of_work(self) -> Iterator[Session]:
@@ -118,27 +123,42 @@ class Database:
         for action in session.info.get("after_commit", []):
             _follow(action)
 
-    def ask(self, statement: str, values: Mapping[str, Any]) -> list[Any]:
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """For what is done thousands of times a second: no session, and two round trips for all of it."""
+        if isinstance(self.bind, Connection):
+            with self.unit_of_work() as session:
+                yield InSession(session)
+            return
+        with self._lent() as statements:
+            direct = Direct(self, statements)
+            yield direct
+            direct.end()
+
+    def ask(self, statement: str, *values: Value) -> list[Row]:
         """The rows of one statement written by hand, its own transaction: for what each request asks.
 
         A session takes longer to set up and down than such a statement takes.
         """
         if isinstance(self.bind, Connection):
-            return _rows(self.bind.connection.driver_connection, statement, values)
+            return run_on(self.bind, statement, values)
+        with self._lent() as statements:
+            return statements.run(Call(statement, values))[0]
+
+    @contextmanager
+    def _lent(self) -> Iterator[Statements]:
+        """Those of a pooled connection, which rolls back what was not committed when it comes back."""
         try:
-            pooled = self.bind.raw_connection()
-            driver: Any = pooled.driver_connection
+            pooled = self._lines.connect()
+            statements = Statements(pooled.driver_connection, pooled.info)
             try:
-                driver.autocommit = True
-                rows = _rows(driver, statement, values)
-                driver.autocommit = False
-            except BaseException:
-                pooled.invalidate()
-                raise
-            pooled.close()
+                yield statements
+            finally:
+                if statements.is_broken:
+                    pooled.invalidate()
+                pooled.close()
         except UNAVAILABLE as error:
             raise DatabaseUnavailable(_reason(error), retry_after=2) from error
-        return rows
 
     def _commit(self, session: Session) -> None:
         """Commit; when the connection breaks meanwhile, ask the database what became of it."""
@@ -150,32 +170,52 @@ class Database:
             session.commit()
         except (OperationalError, InterfaceError) as error:
             is_lost = transaction is not None and error.connection_invalidated
-            if not is_lost or not self._was_committed(transaction):
+            if not is_lost or not was_committed(self.bind.engine, transaction):
                 raise
-
-    def _was_committed(self, transaction: str) -> bool:
-        """Read the outcome back, waiting for a restarting database; still running counts as no answer yet.
-
-        After a crash nobody can tell, and what nobody can tell is not taken for done.
-        """
-        xid, _, since = transaction.partition(" ")
-        deadline = time.monotonic() + OUTCOME_PATIENCE
-        while True:
-            try:
-                with self.bind.engine.connect() as connection:
-                    status = connection.scalar(READ_OUTCOME, {"xid": xid, "since": since})
-                if status != "in progress":
-                    return bool(status == "committed")
-            except (OperationalError, InterfaceError, PoolTimeout):
-                if time.monotonic() > deadline:
-                    raise
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.2)
 
     def dispose(self) -> None:
         """Forget all connections (after a fork: without closing the parent's)."""
+        self._lines = self._lines.recreate()
         self.bind.engine.dispose(close=False)
+
+    def _hang_up(self, _engine: Engine) -> None:
+        self._lines.dispose()
+
+
+class Direct:
+    """A transaction whose BEGIN travels with its first statement, and its COMMIT with its last."""
+
+    def __init__(self, database: Database, statements: Statements) -> None:
+        self.session = database.unit_of_work
+        self._engine = database.bind.engine
+        self._statements = statements
+        self._number: str | None = None
+
+    def run(self, statement: str, *values: Value) -> list[Row]:
+        call = Call(statement, values)
+        statements = self._statements
+        return statements.run(BEGIN, call)[1] if statements.is_idle else statements.run(call)[0]
+
+    def note(self, number: str) -> None:
+        self._number = number
+
+    def finish(self, statement: str, *values: Value) -> list[Row] | None:
+        return self._commit(Call(statement, values))
+
+    def end(self) -> None:
+        """Commit, if that is still to be done."""
+        if not self._statements.is_idle:
+            self._commit()
+
+    def _commit(self, *last: Call) -> list[Row] | None:
+        """With the last statement, if there is one. When the connection breaks, ask what became of it."""
+        try:
+            return self._statements.run(*last, COMMIT)[0]
+        except psycopg.OperationalError:
+            is_lost = self._number is not None and self._statements.is_broken
+            if not is_lost or not was_committed(self._engine, self._number or ""):
+                raise
+            return None
 
 
 @contextmanager
@@ -206,16 +246,6 @@ def driver_connection(session: Session) -> Any:
     connection = session.connection()
     connection.info["wrote"] = True
     return connection.connection.driver_connection
-
-
-def note_transaction(session: Session, transaction: str | None) -> None:
-    """A statement written by hand told its TRANSACTION: the commit need not ask for it."""
-    session.info["transaction"] = transaction
-
-
-def _rows(driver: Any, statement: str, values: Mapping[str, Any]) -> list[Any]:
-    cursor = driver.execute(statement, values, prepare=True)
-    return list(cursor) if cursor.description else []
 
 
 def _roll_back(session: Session) -> None:

@@ -76,6 +76,7 @@ from src.services.scheduled_reports import ScheduledReports
 from src.services.schedules import ScheduleService, profiling
 from src.services.stores import StoreService
 from src.services.views import ViewService
+from src.transactions import InSession
 
 EXTENSION = "indicators"
 Made = TypeVar("Made")
@@ -220,7 +221,7 @@ class Services:
 
     @cached_property
     def events(self) -> EventService:
-        return EventService(self.session, self.adapters.intake.memory)
+        return EventService(InSession(self.session), self.adapters.intake.memory)
 
     @cached_property
     def views(self) -> ViewService:

@@ -13,7 +13,6 @@ from sqlalchemy.orm import Session
 from src.database import (
     COMMAND,
     SCHEDULER,
-    TRANSACTION,
     WORKER,
     Database,
     DatabaseUnavailable,
@@ -23,6 +22,7 @@ from src.database import (
     savepoint,
 )
 from src.domain.errors import Conflict
+from src.transactions import TRANSACTION, was_committed
 from tests.committing import Workshop, own_settings, workshop
 from tests.proxy import Proxy, socket_of, through
 
@@ -63,12 +63,12 @@ class TestUnitOfWork:
     def test_what_is_asked_without_one_is_committed_at_once_and_leaves_the_others_theirs(
         self, workshop: Workshop
     ) -> None:
-        add_at_once = ADD.text.replace(":name", "%(name)s")
-        assert workshop.database.ask(add_at_once, {"name": "asked"}) == []
+        add_at_once = ADD.text.replace(":name", "$1")
+        assert workshop.database.ask(add_at_once, "asked") == []
         assert count(workshop.another_database(), "asked") == 1
         with pytest.raises(psycopg.errors.UniqueViolation):
-            workshop.database.ask(add_at_once, {"name": "asked"})
-        assert workshop.database.ask("SELECT %(n)s::int", {"n": 7}) == [(7,)]
+            workshop.database.ask(add_at_once, "asked")
+        assert workshop.database.ask("SELECT $1::int", 7) == [(b"7",)]
         with suppress(ZeroDivisionError), workshop.database.unit_of_work() as session:
             session.execute(ADD, {"name": "taken back"})
             raise ZeroDivisionError
@@ -311,9 +311,9 @@ class TestUnknownOutcomeOfACommit:
             session.execute(ADD, {"name": "another"})
             transaction = session.scalars(text(f"SELECT {TRANSACTION}")).one()
         xid, _, since = transaction.partition(" ")
-        assert workshop.database._was_committed(transaction)
-        assert not workshop.database._was_committed(f"{xid} 2020-01-01 {since}")
-        assert not workshop.database._was_committed("999999999999 before the crash")
+        assert was_committed(workshop.database.bind.engine, transaction)
+        assert not was_committed(workshop.database.bind.engine, f"{xid} 2020-01-01 {since}")
+        assert not was_committed(workshop.database.bind.engine, "999999999999 before the crash")
 
     def test_a_transaction_that_still_runs_is_no_answer_yet(
         self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database]
@@ -330,7 +330,7 @@ class TestUnknownOutcomeOfACommit:
     def test_when_the_database_stays_away_the_patience_ends(
         self, proxy: Proxy, behind: Callable[[Limits], Database], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("src.database.OUTCOME_PATIENCE", 0.5)
+        monkeypatch.setattr("src.transactions.OUTCOME_PATIENCE", 0.5)
         database = behind(Limits("t", pool_wait_s=0.1))
         proxy.cut_at(b"COMMIT\0", "after")
         with pytest.raises(DatabaseUnavailable), database.unit_of_work() as session:

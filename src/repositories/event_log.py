@@ -1,23 +1,26 @@
 """The log of events: what a batch must know is one read, what it leaves is one write, guarded by the read.
 
-Written by hand for psycopg, on the session's own connection: here each tenth of a millisecond counts.
+Written by hand for libpq: here each tenth of a millisecond counts.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import NamedTuple
+from uuid import UUID
 
 import orjson
 import psycopg
-from sqlalchemy.orm import Session
 
-from src.database import TRANSACTION, driver_connection, note_transaction
 from src.domain.alerts import Event, History, Hit, Need, Needs
 from src.domain.event_batches import Accepted, Batch, Look, Past, Place, stream_of
 from src.domain.events import LAST_T, NewEvent, Ordering
+from src.statements import Row, Value, told
+from src.transactions import ASSIGNED, InSession, Transaction
 
 MARGIN = 4
 # Of one client the planner should know that it is one; of many, who knows how many.
-ONE, MANY = "(SELECT %(asked)s::text)", "json_array_elements_text(%(asked)s::json)"
+ONE, MANY = "(SELECT $1::text)", "json_array_elements_text($1::json)"
 STREAMS = {Ordering.GLOBAL: "0", Ordering.PER_CLIENT: "c.id"}
 
 # The latest events of one type. The type stands in the text, so that the index of just this type serves. Rows
@@ -30,7 +33,7 @@ LATEST = """
 OF_CLIENT = {"client": "c.id", "first": 0, "last": LAST_T}
 READ = f"""
     SELECT asked.name, c.id, h.t, recent.*,
-        (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp())
+        (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp()), {ASSIGNED}
     FROM {{asked}} AS asked (name)
     LEFT JOIN client c ON c.external_id = asked.name AND c.deleted_at IS NULL
     LEFT JOIN event_high_water h ON h.stream = {{stream}}
@@ -43,23 +46,23 @@ READ = f"""
 OF_LOOK = {"client": "asked.client_id", "first": "asked.first", "last": "asked.last", "most": "asked.most"}
 LOOK_BACK = f"""
     SELECT asked.client_id, found.*
-    FROM unnest(%(clients)s::bigint[], %(types)s::text[], %(firsts)s::bigint[], %(lasts)s::bigint[],
-        %(most)s::bigint[]) AS asked (client_id, type, first, last, most)
+    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
+        AS asked (client_id, type, first, last, most)
     CROSS JOIN LATERAL (
         SELECT * FROM {LATEST.format(type="deposit", **OF_LOOK)} AS deposits WHERE asked.type = 'deposit'
         UNION ALL
         SELECT * FROM {LATEST.format(type="withdraw", **OF_LOOK)} AS withdraws WHERE asked.type = 'withdraw'
     ) AS found
 """
-HOLD = "SELECT FROM event_high_water WHERE stream = ANY(%(streams)s) ORDER BY stream FOR UPDATE"
+HOLD = "SELECT FROM event_high_water WHERE stream = ANY($1::bigint[]) ORDER BY stream FOR UPDATE"
 # All streams must still be where they were seen, or nothing is written: what was judged would not hold. The
 # lock shows where they are now; a stream that two begin at once fails on its key.
 WRITE = """
     WITH seen AS (
-        SELECT * FROM unnest(%(streams)s::bigint[], %(seen)s::bigint[], %(latest)s::bigint[])
+        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
             AS s (stream, t, latest)
     ), held AS (
-        SELECT stream, t FROM event_high_water WHERE stream = ANY(%(streams)s::bigint[])
+        SELECT stream, t FROM event_high_water WHERE stream = ANY($1::bigint[])
         ORDER BY stream FOR UPDATE
     ), guard AS (
         SELECT NOT EXISTS (
@@ -73,36 +76,42 @@ WRITE = """
         WHERE guard.holds AND seen.t IS NULL ORDER BY stream
     ), stored AS (
         INSERT INTO event (client_id, t, type, amount, number, total, event_id, answer, is_global, import_id)
-        SELECT n.*, %(is_global)s, %(import_id)s::uuid
-        FROM unnest(%(clients)s::bigint[], %(ts)s::bigint[], %(types)s::text[], %(amounts)s::numeric[],
-            %(numbers)s::bigint[], %(totals)s::numeric[], %(event_ids)s::text[], %(answers)s::text[])
+        SELECT n.*, $4::bool, $5::uuid
+        FROM unnest($6::bigint[], $7::bigint[], $8::text[], $9::numeric[],
+            $10::bigint[], $11::numeric[], $12::text[], $13::text[])
             AS n, guard WHERE guard.holds
-    ) {raised} SELECT holds, {transaction} FROM guard
+    ) {raised} SELECT holds FROM guard
 """
 RAISED = """, raised AS (
         INSERT INTO alert (rule_id, rule_version, code, is_shadow, client_id, t, causes)
         SELECT r.rule_id, r.rule_version, r.code, r.is_shadow, r.client_id, r.t, r.causes::bigint[]
-        FROM unnest(%(rules)s::uuid[], %(versions)s::int[], %(codes)s::int[], %(shadows)s::bool[],
-            %(hit_clients)s::bigint[], %(hit_ts)s::bigint[], %(causes)s::text[])
+        FROM unnest($14::uuid[], $15::int[], $16::int[], $17::bool[],
+            $18::bigint[], $19::bigint[], $20::text[])
             AS r (rule_id, rule_version, code, is_shadow, client_id, t, causes), guard WHERE guard.holds
     )"""
-QUIETLY = WRITE.format(raised="", transaction=TRANSACTION)
-WITH_ALERTS = WRITE.format(raised=RAISED, transaction=TRANSACTION)
+QUIETLY, WITH_ALERTS = WRITE.format(raised=""), WRITE.format(raised=RAISED)
+# Whether it was this transaction that stored an event.
+IS_STORED = """
+    SELECT FROM event WHERE client_id = $1::bigint AND t = $2::bigint AND xmin = $3::xid8::xid
+"""
 FIND_ANSWERS = """
     SELECT e.event_id, e.type, e.amount, c.external_id, e.t, e.answer
-    FROM event e JOIN client c ON c.id = e.client_id WHERE e.event_id = ANY(%(event_ids)s)
+    FROM event e JOIN client c ON c.id = e.client_id WHERE e.event_id = ANY($1::text[])
 """
 FIND_TIMES = {
-    Ordering.GLOBAL: "SELECT 0, t FROM event WHERE is_global AND t = ANY(%(ts)s)",
+    Ordering.GLOBAL: "SELECT 0, t FROM event WHERE is_global AND t = ANY($1::bigint[])",
     Ordering.PER_CLIENT: """
         SELECT client_id, t FROM event
-        WHERE (client_id, t) IN (SELECT * FROM unnest(%(streams)s::bigint[], %(ts)s::bigint[]))
+        WHERE (client_id, t) IN (SELECT * FROM unnest($2::bigint[], $1::bigint[]))
     """,
 }
 FIX = """
-    INSERT INTO event_order (ordering, time_unit) VALUES (%(ordering)s, %(time_unit)s) ON CONFLICT DO NOTHING
+    INSERT INTO event_order (ordering, time_unit) VALUES ($1, $2) ON CONFLICT DO NOTHING
 """
 FIXED = "SELECT ordering, time_unit FROM event_order"
+
+
+QUOTED = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
 class Snapshot(NamedTuple):
@@ -114,31 +123,29 @@ class Snapshot(NamedTuple):
 
 
 class EventLog:
-    def __init__(self, session: Session, ordering: Ordering) -> None:
-        self.session = session
+    def __init__(self, transaction: Transaction, ordering: Ordering) -> None:
+        self.transaction = transaction
         self.ordering = ordering
-        self.connection = driver_connection(session)
+        self._number = ""  # of the transaction, since the first reading
 
     def read(self, names: Collection[str], needs: Needs) -> Snapshot:
         """The clients, how far their streams are, and of each type the latest events that rules need."""
         is_one = len(names) == 1
-        statement = READ.format(
-            asked=ONE if is_one else MANY,
-            stream=STREAMS[self.ordering],
-            deposits=_depth(needs, needs.deposit),
-            withdraws=_depth(needs, needs.withdraw),
-        )
         asked = next(iter(names)) if is_one else orjson.dumps(list(names)).decode()
-        rows = self._run(statement, asked=asked)
-        return Snapshot({row[0]: self._past(row) for row in rows}, rows[0][8], float(rows[0][9]))
+        rows = self.transaction.run(_reading(is_one, self.ordering, needs), asked)
+        *_, revision, now, number = map(told, rows[0])
+        if number != self._number:
+            self._number = number
+            self.transaction.note(number)
+        return Snapshot({told(row[0]): self._past(row) for row in rows}, int(revision), float(now))
 
     def look_back(self, looks: Collection[Look], pasts: Iterable[Past]) -> None:
         """Read these stretches into the histories of the pasts they belong to."""
-        clients, types, firsts, lasts, most = map(_array, zip(*looks, strict=True))
-        rows = self._run(LOOK_BACK, clients=clients, types=types, firsts=firsts, lasts=lasts, most=most)
+        rows = self.transaction.run(LOOK_BACK, *map(_array, zip(*looks, strict=True)))
         found: dict[int, list[Event]] = {look.client_id: [] for look in looks}
-        for client_id, t, *rest in rows:
-            found[client_id].append(Event(t, t, *rest))
+        for client_id, t, type_, amount, number, total in (map(told, row) for row in rows):
+            event = Event(int(t), int(t), type_, Decimal(amount), int(number), Decimal(total))
+            found[int(client_id)].append(event)
         for past in pasts:
             if past.client_id in found:
                 both = {event.t: event for event in (*past.history.any, *found[past.client_id])}
@@ -146,72 +153,83 @@ class EventLog:
 
     def hold(self, streams: Collection[int]) -> None:
         """Keep the streams until the end of the transaction: what is read from now on stays so."""
-        self._run(HOLD, streams=list(streams))
+        self.transaction.run(HOLD, _array(streams))
 
-    def write(self, batch: Batch, import_id: Any = None) -> bool:
+    def write(self, batch: Batch, import_id: UUID | None = None) -> bool:
         """Store the batch, if its streams are still where they were seen; answers whether it did."""
-        values = self._values(batch) | {"import_id": import_id}
+        values = [*self._values(batch, import_id)]
         hits = [(one, hit) for one in batch.events for hit in one.hits]
         try:
             if hits:
-                holds, transaction = self._run(WITH_ALERTS, **values, **_hit_values(hits))[0]
+                rows = self.transaction.finish(WITH_ALERTS, *values, *_hit_values(hits))
             else:
-                holds, transaction = self._run(QUIETLY, **values)[0]
+                rows = self.transaction.finish(QUIETLY, *values)
         except psycopg.IntegrityError:  # another took the event_id, the client or the stream meanwhile
             return False
-        note_transaction(self.session, transaction)
-        return bool(holds)
+        return self._is_stored(batch.events[0]) if rows is None else rows[0][0] == b"t"
 
-    def _values(self, batch: Batch) -> dict[str, Any]:
+    def _is_stored(self, one: Accepted) -> bool:
+        """Asked when it is committed, but nobody heard whether the streams were where they were seen."""
+        with self.transaction.session() as session:
+            number = self._number.partition(" ")[0]
+            rows = InSession(session).run(IS_STORED, one.client_id, one.event.t, number)
+        return bool(rows)
+
+    def _values(self, batch: Batch, import_id: UUID | None) -> Iterator[Value]:
         streams, events = sorted(batch.latest), [one.event for one in batch.events]
+        seen = [batch.seen[stream] for stream in streams]
+        yield _array(streams)
+        yield _array("NULL" if t is None else t for t in seen)
+        yield _array(batch.latest[stream] for stream in streams)
+        yield "t" if self.ordering is Ordering.GLOBAL else "f"
+        yield None if import_id is None else str(import_id)
+        yield _array(one.client_id for one in batch.events)
+        yield _array(event.t for event in events)
+        yield _array(event.type for event in events)
+        yield _array(event.amount for event in events)
+        yield _array(one.kept.number for one in batch.events)
+        yield _array(one.kept.total for one in batch.events)
         has_ids = any(event.event_id is not None for event in events)
-        answers = [one.answer if one.event.event_id else None for one in batch.events]
-        return {
-            "streams": _array(streams),
-            "seen": _array("NULL" if (t := batch.seen[stream]) is None else t for stream in streams),
-            "latest": _array(batch.latest[stream] for stream in streams),
-            "is_global": self.ordering is Ordering.GLOBAL,
-            "clients": _array(one.client_id for one in batch.events),
-            "ts": _array(event.t for event in events),
-            "types": _array(event.type for event in events),
-            "amounts": _array(event.amount for event in events),
-            "numbers": _array(one.kept.number for one in batch.events),
-            "totals": _array(one.kept.total for one in batch.events),
-            "event_ids": [event.event_id for event in events] if has_ids else None,
-            "answers": answers if has_ids else None,
-        }
+        yield _texts(event.event_id for event in events) if has_ids else None
+        yield _texts(one.answer if one.event.event_id else None for one in batch.events) if has_ids else None
 
     def answers(self, event_ids: Collection[str]) -> dict[str, tuple[NewEvent, str]]:
         """The events that are stored under these ids, with the answers they got."""
-        rows = self._run(FIND_ANSWERS, event_ids=list(event_ids))
+        rows = (map(told, row) for row in self.transaction.run(FIND_ANSWERS, _texts(event_ids)))
         return {
-            id_: (NewEvent(type_, amount, client, t, client, id_), answer)
+            id_: (NewEvent(type_, Decimal(amount), client, int(t), client, id_), answer)
             for id_, type_, amount, client, t, answer in rows
         }
 
     def taken(self, places: Collection[Place]) -> set[Place]:
         """Which of these pairs of a stream and a t there are."""
-        streams, ts = [place[0] for place in places], [place[1] for place in places]
-        values = {"ts": ts} | ({} if self.ordering is Ordering.GLOBAL else {"streams": streams})
-        return set(self._run(FIND_TIMES[self.ordering], **values))
+        streams, ts = map(_array, zip(*places, strict=True))
+        values = (ts,) if self.ordering is Ordering.GLOBAL else (ts, streams)
+        rows = self.transaction.run(FIND_TIMES[self.ordering], *values)
+        return {(int(told(stream)), int(told(t))) for stream, t in rows}
 
     def fix_order(self, time_unit: str) -> None:
         """Fix the order and the unit, unless they are fixed already."""
-        self._run(FIX, ordering=self.ordering, time_unit=time_unit)
+        self.transaction.run(FIX, self.ordering, time_unit)
 
     def fixed_order(self) -> tuple[str, str] | None:
         """The order and the unit, once they are fixed."""
-        rows = self._run(FIXED)
-        return rows[0] if rows else None
+        rows = self.transaction.run(FIXED)
+        return (told(rows[0][0]), told(rows[0][1])) if rows else None
 
-    def _past(self, row: Sequence[Any]) -> Past:
-        client_id, latest, ts, *rest = row[1:8]
-        history = History(sorted(map(Event, ts, ts, *rest))) if ts else History()
-        return Past(client_id, stream_of(self.ordering, client_id), latest, history)
+    def _past(self, row: Row) -> Past:
+        client_id, latest = (None if value is None else int(value) for value in row[1:3])
+        return Past(client_id, stream_of(self.ordering, client_id), latest, _history(row[3:8]))
 
-    def _run(self, statement: str, **values: Any) -> list[Any]:
-        cursor = self.connection.execute(statement, values, prepare=True, binary=True)
-        return cursor.fetchall() if cursor.description else []
+
+@lru_cache
+def _reading(is_one: bool, ordering: Ordering, needs: Needs) -> str:
+    return READ.format(
+        asked=ONE if is_one else MANY,
+        stream=STREAMS[ordering],
+        deposits=_depth(needs, needs.deposit),
+        withdraws=_depth(needs, needs.withdraw),
+    )
 
 
 def _depth(needs: Needs, need: Need) -> int:
@@ -220,18 +238,31 @@ def _depth(needs: Needs, need: Need) -> int:
     return max(needs.any, need.last, 1) + (MARGIN if need.windows else 0)
 
 
-def _hit_values(hits: Sequence[tuple[Accepted, Hit]]) -> dict[str, str]:
-    return {
-        "rules": _array(hit.rule.id for _, hit in hits),
-        "versions": _array(hit.rule.version for _, hit in hits),
-        "codes": _array(hit.rule.code for _, hit in hits),
-        "shadows": _array(hit.rule.is_shadow for _, hit in hits),
-        "hit_clients": _array(one.client_id for one, _ in hits),
-        "hit_ts": _array(one.event.t for one, _ in hits),
-        "causes": _array(f'"{_array(hit.causes)}"' for _, hit in hits),
-    }
+def _history(columns: Row) -> History:
+    """Of five arrays that have an entry for each event."""
+    if columns[0] is None:
+        return History()
+    ts, types, amounts, numbers, totals = (told(column)[1:-1].split(",") for column in columns)
+    times = [*map(int, ts)]
+    kept = map(Event, times, times, types, map(Decimal, amounts), map(int, numbers), map(Decimal, totals))
+    return History(sorted(kept))
+
+
+def _hit_values(hits: Sequence[tuple[Accepted, Hit]]) -> Iterator[Value]:
+    yield _array(hit.rule.id for _, hit in hits)
+    yield _array(hit.rule.version for _, hit in hits)
+    yield _array(hit.rule.code for _, hit in hits)
+    yield _array(hit.rule.is_shadow for _, hit in hits)
+    yield _array(one.client_id for one, _ in hits)
+    yield _array(one.event.t for one, _ in hits)
+    yield _array(f'"{_array(hit.causes)}"' for _, hit in hits)
 
 
 def _array(values: Iterable[object]) -> str:
-    """An array as PostgreSQL reads it, of values that need no quotes: far cheaper than the driver's lists."""
+    """An array as PostgreSQL reads it, of values that need no quotes."""
     return f"{{{','.join(map(str, values))}}}"
+
+
+def _texts(values: Iterable[str | None]) -> str:
+    """An array of any texts."""
+    return _array("NULL" if one is None else f'"{one.translate(QUOTED)}"' for one in values)

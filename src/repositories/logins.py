@@ -1,5 +1,6 @@
 """Token families, API keys and the brake on wrong passwords; only the database's clock decides."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
@@ -12,6 +13,7 @@ from src.domain.paging import Page, PageQuery
 from src.models import Account, ApiKey, LoginThrottle, TokenFamily
 from src.repositories.base import Repository
 from src.repositories.owned import OwnedRepository
+from src.statements import told
 
 FREE_TRIES = 5
 LONGEST_BLOCK = 900
@@ -57,17 +59,17 @@ FIND_LIVE = (
 FIND_LOGIN = """
     SELECT a.id, a.role, coalesce(a.email, a.username)
     FROM token_family f JOIN account a ON a.id = f.account_id
-    WHERE f.id = %(family)s AND f.revoked_at IS NULL AND f.expires_at > clock_timestamp()
+    WHERE f.id = $1::uuid AND f.revoked_at IS NULL AND f.expires_at > clock_timestamp()
         AND NOT a.is_disabled
 """
 FIND_KEY = """
-    SELECT k.id, k.scopes, a.id, a.role, coalesce(a.email, a.username),
+    SELECT k.id, array_to_string(k.scopes, ' '), a.id, a.role, coalesce(a.email, a.username),
         k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute' AS is_stale
     FROM api_key k JOIN account a ON a.id = k.account_id
-    WHERE k.key_hash = %(key_hash)s AND k.revoked_at IS NULL AND NOT a.is_disabled
+    WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND NOT a.is_disabled
         AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
 """
-NOTE_USE = "UPDATE api_key SET last_used_at = clock_timestamp() WHERE id = %(id)s"
+NOTE_USE = "UPDATE api_key SET last_used_at = clock_timestamp() WHERE id = $1::uuid"
 
 
 class ApiKeyNotFound(NotFound):
@@ -93,19 +95,25 @@ class LiveKey(NamedTuple):
 
 def find_login(database: Database, family: UUID) -> LiveLogin | None:
     """Who is logged in, if the login is neither revoked, expired nor disabled."""
-    found = database.ask(FIND_LOGIN, {"family": family})
-    return LiveLogin(*found[0]) if found else None
+    found = database.ask(FIND_LOGIN, str(family))
+    return _login(found[0]) if found else None
 
 
 def find_key(database: Database, key_hash: str) -> LiveKey | None:
     """Who a usable key stands for; notes the use at most once a minute."""
-    found = database.ask(FIND_KEY, {"key_hash": key_hash})
+    found = database.ask(FIND_KEY, key_hash)
     if not found:
         return None
     id_, scopes, *login, is_stale = found[0]
-    if is_stale:
-        database.ask(NOTE_USE, {"id": id_})
-    return LiveKey(id_, scopes, LiveLogin(*login))
+    key = LiveKey(UUID(told(id_)), told(scopes).split(), _login(login))
+    if is_stale == b"t":
+        database.ask(NOTE_USE, str(key.id))
+    return key
+
+
+def _login(row: Sequence[bytes | None]) -> LiveLogin:
+    id_, role, name = map(told, row)
+    return LiveLogin(UUID(id_), role, name)
 
 
 class TokenFamilyRepository(Repository[TokenFamily]):

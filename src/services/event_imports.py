@@ -17,6 +17,7 @@ from src.services.event_intake import FREE_TRIES, TRIES
 from src.services.events import EventMemory, EventService, Overtaken, tell
 from src.services.loadings import Staged
 from src.services.sources import Source
+from src.transactions import InSession
 
 CHUNK = 1_000
 SLOW_SECONDS = 2.0  # the import's own transaction rests meanwhile, and the server ends what rests too long
@@ -84,7 +85,7 @@ class AppendingService:
         for attempt in range(TRIES):
             try:
                 with self.database.unit_of_work() as session:
-                    service = EventService(session, self.memory)
+                    service = EventService(InSession(session), self.memory)
                     outcomes = service.append(events, import_id=import_id, is_held=attempt >= FREE_TRIES)
                     refused = [
                         _refusal(row, outcome)
@@ -94,9 +95,10 @@ class AppendingService:
                     ledger = EventImportRepository(session)
                     lines = (first_line, rows[-1].line)
                     ledger.settle(import_id, lines, len(rows) - len(refused), refused)
-                tell(outcomes)
             except Overtaken:
                 continue
+            self.memory.is_fixed = True
+            tell(outcomes)
             return
         raise EventsBusy("Others write the same moments just now; it is tried again.")
 

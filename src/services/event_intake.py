@@ -104,8 +104,11 @@ class EventIntake:
         """Tried anew when another process was quicker; at last with the streams held, so that none can be."""
         for attempt in range(TRIES):
             try:
-                with self.database.unit_of_work() as session:
-                    return EventService(session, self.memory).append(events, is_held=attempt >= FREE_TRIES)
+                with self.database.transaction() as transaction:
+                    service = EventService(transaction, self.memory)
+                    outcomes = service.append(events, is_held=attempt >= FREE_TRIES)
             except Overtaken:
                 continue
+            self.memory.is_fixed = True
+            return outcomes
         raise EventsBusy("Others write the same moments just now; try again.")

@@ -6,15 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.orm import Session
-
 from src.config import Settings
-from src.database import after_commit
 from src.domain.alerts import RuleSet
 from src.domain.event_batches import Accepted, Judge, Outcome, looks_back
 from src.domain.events import NewEvent, Ordering, OrderIsFixed, TimeUnit
 from src.repositories.alert_rules import AlertRuleRepository
 from src.repositories.event_log import EventLog, Snapshot
+from src.transactions import Transaction
 
 log = logging.getLogger("src.events")
 
@@ -42,10 +40,10 @@ class EventMemory:
 
 
 class EventService:
-    def __init__(self, session: Session, memory: EventMemory) -> None:
-        self.session = session
+    def __init__(self, transaction: Transaction, memory: EventMemory) -> None:
+        self.transaction = transaction
         self.memory = memory
-        self.log = EventLog(session, memory.ordering)
+        self.log = EventLog(transaction, memory.ordering)
 
     def append(
         self, events: Sequence[NewEvent], *, import_id: UUID | None = None, is_held: bool = False
@@ -53,6 +51,7 @@ class EventService:
         """Judge the events in this order, and store what may be; an outcome for each.
 
         Raises Overtaken when others were quicker. Held, nobody can be: for who was overtaken too often.
+        Where it is committed, the order is fixed, which is for the caller to remember.
         """
         self._fix_order()
         snapshot = self._read(events, is_held=is_held)
@@ -60,10 +59,10 @@ class EventService:
         known = self.log.answers(ids) if ids else {}
         judge = Judge(self.memory.rules, snapshot.pasts, known, self._bound(snapshot))
         outcomes = judge.judge(events)
-        if judge.batch.events and not self.log.write(judge.batch, import_id):
-            raise Overtaken
         if judge.too_low:
             judge.settle(outcomes, self.log.taken({place for _, _, place, _ in judge.too_low}))
+        if judge.batch.events and not self.log.write(judge.batch, import_id):
+            raise Overtaken
         return outcomes
 
     def check_order(self) -> None:
@@ -73,15 +72,9 @@ class EventService:
             raise _fixed_otherwise(*fixed)
 
     def _fix_order(self) -> None:
-        if self.memory.is_fixed:
-            return
-        self.log.fix_order(self.memory.unit)
-        self.check_order()
-
-        def remember() -> None:
-            self.memory.is_fixed = True
-
-        after_commit(self.session, remember)
+        if not self.memory.is_fixed:
+            self.log.fix_order(self.memory.unit)
+            self.check_order()
 
     def _read(self, events: Sequence[NewEvent], *, is_held: bool) -> Snapshot:
         """What the rules must know, by the rules as they are at the revision that was read with it."""
@@ -91,7 +84,8 @@ class EventService:
             self.log.hold(sorted({past.stream for past in snapshot.pasts.values()}))
             snapshot = self.log.read(names, self.memory.rules.needs)
         while snapshot.revision != self.memory.revision:
-            self.memory.revision, self.memory.rules = AlertRuleRepository(self.session).asked()
+            with self.transaction.session() as session:
+                self.memory.revision, self.memory.rules = AlertRuleRepository(session).asked()
             snapshot = self.log.read(names, self.memory.rules.needs)
         if looks := looks_back(events, snapshot.pasts, self.memory.rules):
             self.log.look_back(looks, snapshot.pasts.values())

@@ -152,8 +152,8 @@ def test_who_reads_behind_the_latest_event_never_finds_an_earlier_one_later(
 def test_who_is_overtaken_stores_nothing_and_judges_again(workshop: Workshop, clients: list[str]) -> None:
     slow, quick = process(workshop, "global"), process(workshop, "global")
     slow.append([an_event("withdraw", "1", clients[0], 1)])
-    with pytest.raises(Overtaken), slow.database.unit_of_work() as session:
-        service = EventService(session, slow.memory)
+    with pytest.raises(Overtaken), slow.database.transaction() as transaction:
+        service = EventService(transaction, slow.memory)
         read = service.log.read
 
         def read_and_be_overtaken(*values: Any) -> Any:  # between two statements

@@ -1,0 +1,123 @@
+"""Statements that libpq runs as they were prepared, several in one round trip: for what each request does.
+
+A cursor takes ten times as long as such a statement leaves to do. Values go and come as text.
+"""
+
+import select
+from collections.abc import MutableMapping, Sequence
+from itertools import count
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg.errors import error_from_result
+from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
+
+Value = str | int | None
+Row = tuple[bytes | None, ...]
+MOST_KEPT = 100  # prepared statements of a connection
+KEPT = "prepared"
+NUMBERS = count(1)
+
+
+class Call(NamedTuple):
+    """A statement with $1, $2, …, and their values."""
+
+    statement: str
+    values: Sequence[Value] = ()
+
+
+class Statements:
+    """Of one connection; what was prepared on it is kept with it."""
+
+    def __init__(self, driver: Any, info: MutableMapping[Any, Any]) -> None:
+        self._libpq = driver.pgconn
+        self._kept: dict[str, bytes] = info.setdefault(KEPT, {})
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no transaction is open."""
+        return bool(self._libpq.transaction_status == TransactionStatus.IDLE)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it is of no more use: lost, or left in the middle of an answer."""
+        libpq = self._libpq
+        return bool(libpq.status != ConnStatus.OK or libpq.pipeline_status != PipelineStatus.OFF)
+
+    def run(self, *calls: Call) -> list[list[Row]]:
+        """The rows of each. When one fails, those behind it are not run."""
+        names = [self._name(call.statement) if call.values else None for call in calls]
+        libpq = self._libpq
+        libpq.enter_pipeline_mode()
+        for name, call in zip(names, calls, strict=True):
+            if name is None:  # BEGIN, COMMIT
+                libpq.send_query_params(call.statement.encode(), None)
+            else:
+                libpq.send_query_prepared(name, [_text(value) for value in call.values])
+        libpq.pipeline_sync()
+        self._send()
+        results = [self._result() for _ in range(len(calls) + 1)]
+        libpq.get_result()
+        libpq.exit_pipeline_mode()
+        for result in results:
+            if result.status == ExecStatus.FATAL_ERROR:
+                raise error_from_result(result)
+        return [rows_of(result) for result in results[:-1]]
+
+    def _name(self, statement: str) -> bytes:
+        """Under which it is prepared on this connection, by now if not before."""
+        name = self._kept.get(statement)
+        if name is None:
+            if len(self._kept) >= MOST_KEPT:
+                oldest = next(iter(self._kept))
+                _check(self._libpq.exec_(b"DEALLOCATE " + self._kept.pop(oldest)))
+            name = b"kept_%d" % next(NUMBERS)
+            _check(self._libpq.prepare(name, statement.encode()))
+            self._kept[statement] = name
+        return name
+
+    def _send(self) -> None:
+        """A server that is answering already may wait until it is listened to."""
+        poll = None
+        while self._libpq.flush():
+            if poll is None:
+                poll = select.poll()
+                poll.register(self._libpq.socket, select.POLLIN | select.POLLOUT)
+            if any(event & select.POLLIN for _, event in poll.poll()):
+                self._libpq.consume_input()
+
+    def _result(self) -> Any:
+        """The next result; between two there is a None."""
+        poll = None
+        while True:
+            while self._libpq.is_busy():
+                if poll is None:
+                    poll = select.poll()
+                    poll.register(self._libpq.socket, select.POLLIN)
+                poll.poll()
+                self._libpq.consume_input()
+            result = self._libpq.get_result()
+            if self._libpq.status != ConnStatus.OK:
+                raise psycopg.OperationalError("the connection is lost")
+            if result is not None:
+                return result
+
+
+def told(value: bytes | None) -> str:
+    """A value that came, as text; NULL is none."""
+    return (value or b"").decode()
+
+
+def rows_of(result: Any) -> list[Row]:
+    """As they came."""
+    width, get = result.nfields, result.get_value
+    return [tuple([get(row, column) for column in range(width)]) for row in range(result.ntuples)]
+
+
+def _text(value: Value) -> bytes | None:
+    return None if value is None else str(value).encode()
+
+
+def _check(result: Any) -> None:
+    if result.status == ExecStatus.FATAL_ERROR:
+        raise error_from_result(result)

@@ -1,0 +1,92 @@
+"""Transactions of statements written by hand: what those who write them need, in a session as without one."""
+
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from psycopg import RawCursor
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from src.statements import Call, Row, Value, rows_of
+
+BEGIN, COMMIT = Call("BEGIN"), Call("COMMIT")
+OUTCOME_PATIENCE = 20.0
+# The transaction's number, and since when the server has not crashed: a crash begins the statistics anew, and
+# gives numbers that never reached the disk to others, whose outcome would be taken for ours.
+SINCE = "(SELECT coalesce(stats_reset, '-infinity')::text FROM pg_stat_wal)"
+TRANSACTION = f"pg_current_xact_id_if_assigned()::text || ' ' || {SINCE}"
+ASSIGNED = f"pg_current_xact_id()::text || ' ' || {SINCE}"  # now, for one that is going to write
+READ_OUTCOME = text("""SELECT pg_xact_status(CAST(:xid AS xid8)) FROM pg_stat_wal
+    WHERE coalesce(stats_reset, '-infinity')::text = :since""")
+
+
+class Transaction(Protocol):
+    """What is done together, or not at all."""
+
+    def run(self, statement: str, *values: Value) -> list[Row]: ...
+
+    def finish(self, statement: str, *values: Value) -> list[Row] | None:
+        """Run the last statement. None: it is committed, but its rows were lost on the way."""
+        ...
+
+    def note(self, number: str) -> None:
+        """What it will be known by, should the commit's answer be lost."""
+        ...
+
+    def session(self) -> AbstractContextManager[Session]:
+        """To read what is changed seldom."""
+        ...
+
+
+class InSession:
+    """Part of a session's unit of work, which commits it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def run(self, statement: str, *values: Value) -> list[Row]:
+        connection = self._session.connection()
+        connection.info["wrote"] = True
+        return run_on(connection, statement, values)
+
+    def finish(self, statement: str, *values: Value) -> list[Row] | None:
+        return self.run(statement, *values)
+
+    def note(self, number: str) -> None:
+        self._session.info["transaction"] = number
+
+    def session(self) -> AbstractContextManager[Session]:
+        return nullcontext(self._session)
+
+
+def run_on(connection: Connection, statement: str, values: Sequence[Value]) -> list[Row]:
+    """The rows of a statement on the connection of a session, in its transaction."""
+    driver: Any = connection.connection.driver_connection
+    with RawCursor(driver) as cursor:
+        cursor.execute(statement, [value if value is None else str(value) for value in values])
+        return rows_of(cursor.pgresult)
+
+
+def was_committed(engine: Engine, transaction: str) -> bool:
+    """Read the outcome back, waiting for a restarting database; still running counts as no answer yet.
+
+    After a crash nobody can tell, and what nobody can tell is not taken for done.
+    """
+    xid, _, since = transaction.partition(" ")
+    deadline = time.monotonic() + OUTCOME_PATIENCE
+    while True:
+        try:
+            with engine.connect() as connection:
+                status = connection.scalar(READ_OUTCOME, {"xid": xid, "since": since})
+            if status != "in progress":
+                return bool(status == "committed")
+        except (OperationalError, InterfaceError, PoolTimeout):
+            if time.monotonic() > deadline:
+                raise
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
