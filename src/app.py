@@ -2,7 +2,9 @@
 
 import gc
 import logging
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from flask import Flask
@@ -50,8 +52,14 @@ def create_app(
         return _assembled(settings, adapters or make_adapters(settings, limits))
 
 
+class Application(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No function here is a coroutine; asking each of them, at each request, took a twentieth of it."""
+        return func
+
+
 def _assembled(settings: Settings, adapters: Adapters) -> Flask:
-    app = Flask("indicators", static_folder=None)
+    app = Application("indicators", static_folder=None)
     app.extensions[EXTENSION] = adapters
     _add_migrations(app, adapters)
     registration.register(app, settings)

@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from src.domain.errors import Unavailable
+from src.lines import Lines
 from src.statements import Call, Row, Statements, Value
 from src.transactions import (
     BEGIN,
@@ -101,8 +102,7 @@ class Database:
 
     def __init__(self, bind: Engine | Connection) -> None:
         self.bind = bind
-        # Sessions make the driver drop what is prepared: what is kept prepared has connections of its own.
-        self._lines = bind.engine.pool.recreate()
+        self._lines = Lines.of(bind.engine)
         event.listen(bind.engine, "engine_disposed", self._hang_up)
 
     @contextmanager
@@ -147,16 +147,9 @@ class Database:
 
     @contextmanager
     def _lent(self) -> Iterator[Statements]:
-        """Those of a pooled connection, which rolls back what was not committed when it comes back."""
         try:
-            pooled = self._lines.connect()
-            statements = Statements(pooled.driver_connection, pooled.info)
-            try:
+            with self._lines.lent() as statements:
                 yield statements
-            finally:
-                if statements.is_broken:
-                    pooled.invalidate()
-                pooled.close()
         except UNAVAILABLE as error:
             raise DatabaseUnavailable(_reason(error), retry_after=2) from error
 
@@ -175,11 +168,11 @@ class Database:
 
     def dispose(self) -> None:
         """Forget all connections (after a fork: without closing the parent's)."""
-        self._lines = self._lines.recreate()
+        self._lines = Lines.of(self.bind.engine)
         self.bind.engine.dispose(close=False)
 
     def _hang_up(self, _engine: Engine) -> None:
-        self._lines.dispose()
+        self._lines.close()
 
 
 class Direct:

@@ -17,7 +17,8 @@ import structlog
 ROTATE_AT = 20 * 1024 * 1024
 KEPT = 5
 # Of a record; all others are what was added to it.
-OWN_MEMBERS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+LINE = "as_json"
+OWN_MEMBERS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", LINE}
 Event = MutableMapping[str, Any]
 
 
@@ -57,6 +58,13 @@ class JsonLine(logging.Formatter):
     of processors took longer than judging an event."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Once for all handlers."""
+        line: str | None = record.__dict__.get(LINE)
+        if line is None:
+            record.__dict__[LINE] = line = self._line(record)
+        return line
+
+    def _line(self, record: logging.LogRecord) -> str:
         time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds")
         line: dict[str, Any] = {"event": record.getMessage(), **structlog.contextvars.get_contextvars()}
         line |= {"level": record.levelname.lower(), "logger": record.name}

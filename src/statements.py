@@ -4,7 +4,7 @@ A cursor takes ten times as long as such a statement leaves to do. Values go and
 """
 
 import select
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 Value = str | int | None
 Row = tuple[bytes | None, ...]
 MOST_KEPT = 100  # prepared statements of a connection
-KEPT = "prepared"
 NUMBERS = count(1)
 
 
@@ -29,9 +28,10 @@ class Call(NamedTuple):
 class Statements:
     """Of one connection; what was prepared on it is kept with it."""
 
-    def __init__(self, driver: Any, info: MutableMapping[Any, Any]) -> None:
+    def __init__(self, driver: Any) -> None:
         self._libpq = driver.pgconn
-        self._kept: dict[str, bytes] = info.setdefault(KEPT, {})
+        self._kept: dict[str, bytes] = {}
+        self._poll = select.poll()
 
     @property
     def is_idle(self) -> bool:
@@ -43,6 +43,12 @@ class Statements:
         """Whether it is of no more use: lost, or left in the middle of an answer."""
         libpq = self._libpq
         return bool(libpq.status != ConnStatus.OK or libpq.pipeline_status != PipelineStatus.OFF)
+
+    def is_fit(self) -> bool:
+        """Whether others may use it, now that what was open is rolled back."""
+        if not self.is_broken and not self.is_idle:
+            self._libpq.exec_(b"ROLLBACK")
+        return not self.is_broken and self.is_idle
 
     def run(self, *calls: Call) -> list[list[Row]]:
         """The rows of each. When one fails, those behind it are not run."""
@@ -78,29 +84,26 @@ class Statements:
 
     def _send(self) -> None:
         """A server that is answering already may wait until it is listened to."""
-        poll = None
         while self._libpq.flush():
-            if poll is None:
-                poll = select.poll()
-                poll.register(self._libpq.socket, select.POLLIN | select.POLLOUT)
-            if any(event & select.POLLIN for _, event in poll.poll()):
+            if self._wait(select.POLLIN | select.POLLOUT) & select.POLLIN:
                 self._libpq.consume_input()
 
     def _result(self) -> Any:
         """The next result; between two there is a None."""
-        poll = None
+        libpq = self._libpq
         while True:
-            while self._libpq.is_busy():
-                if poll is None:
-                    poll = select.poll()
-                    poll.register(self._libpq.socket, select.POLLIN)
-                poll.poll()
-                self._libpq.consume_input()
-            result = self._libpq.get_result()
-            if self._libpq.status != ConnStatus.OK:
+            while libpq.is_busy():
+                self._wait(select.POLLIN)
+                libpq.consume_input()
+            result = libpq.get_result()
+            if libpq.status != ConnStatus.OK:
                 raise psycopg.OperationalError("the connection is lost")
             if result is not None:
                 return result
+
+    def _wait(self, events: int) -> int:
+        self._poll.register(self._libpq.socket, events)
+        return self._poll.poll()[0][1]
 
 
 def told(value: bytes | None) -> str:

@@ -28,6 +28,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+ALWAYS = [(name, name.lower(), value) for name, value in (HEADERS | {"Cache-Control": "no-store"}).items()]
 QUIET = ("/livez", "/readyz", "/metrics")
 
 
@@ -54,9 +55,8 @@ def begin() -> Response | None:
 
 
 def finish(answer: Response) -> Response:
-    for name, value in HEADERS.items():
-        answer.headers.setdefault(name, value)
-    answer.headers.setdefault("Cache-Control", "no-store")
+    given = {name.lower() for name in answer.headers.keys()}  # noqa: SIM118  not a dict
+    answer.headers.extend((name, value) for name, low, value in ALWAYS if low not in given)
     if request.is_secure:
         answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
     if "request_id" in g:
