@@ -61,7 +61,6 @@ from src.services.idempotency import IdempotencyService
 from src.services.imports import ImportService
 from src.services.indicators import IndicatorService
 from src.services.jobs import JobService
-from src.services.loading import LoadingService
 from src.services.logins import LoginService
 from src.services.operations import OperationService
 from src.services.passwords import PasswordHasher
@@ -74,6 +73,7 @@ from src.services.reports import ReportService
 from src.services.rules import RulesService
 from src.services.scheduled_reports import ScheduledReports
 from src.services.schedules import ScheduleService, profiling
+from src.services.staging import StagingService
 from src.services.stores import StoreService
 from src.services.views import ViewService
 from src.transactions import InSession
@@ -208,8 +208,8 @@ class Services:
         return CopyingService(self.session, self.adapters.database)
 
     @cached_property
-    def loading(self) -> LoadingService:
-        return LoadingService(self.session, self.adapters.database)
+    def staging(self) -> StagingService:
+        return StagingService(self.session, self.adapters.database)
 
     @cached_property
     def operations(self) -> OperationService:

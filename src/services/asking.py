@@ -11,7 +11,7 @@ from src.engine.sandbox import Stopped
 from src.models import Import
 from src.repositories.copying import Copy, Refused, ids_of, lines_there
 from src.repositories.targets import TARGETS
-from src.services.loadings import NamesGone
+from src.services.load_results import NamesGone
 from src.services.sources import Source
 
 

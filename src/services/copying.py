@@ -30,7 +30,7 @@ from src.repositories.made_names import remove_in_vain
 from src.repositories.staging import be_patient
 from src.repositories.targets import TARGETS
 from src.services.asking import Asking, place_of
-from src.services.loadings import Loading, Timed, collect_rejects, staging_of
+from src.services.load_results import Loading, Timed, collect_rejects, staging_of
 from src.services.sources import Source
 
 WORTH_IT = 512 * 1024  # bytes of a file: two processes are started for it

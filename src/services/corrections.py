@@ -22,8 +22,8 @@ from src.repositories.files import FileRepository
 from src.repositories.imports import ImportRepository
 from src.services.imports import ImportService, changeable, must_be, rows_belong_to
 from src.services.jobs import JobService
-from src.services.loading import plan_for, readings_of
-from src.services.loadings import Counts, Loading
+from src.services.load_plans import plan_for, readings_of
+from src.services.load_results import Counts, Loading
 
 KIND = "correction"
 

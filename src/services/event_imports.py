@@ -15,7 +15,7 @@ from src.models import Import
 from src.repositories.event_imports import EventImportRepository, Refusal, StagedEvent
 from src.services.event_intake import FREE_TRIES, TRIES
 from src.services.events import EventMemory, EventService, Overtaken, tell
-from src.services.loadings import Staged
+from src.services.load_results import Staged
 from src.services.sources import Source
 from src.transactions import InSession
 

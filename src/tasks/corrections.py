@@ -69,8 +69,8 @@ def _loaded(s: Services, held: Held, path: Path, former: Path, work: Work) -> Ou
         on_progress=work.on_progress,
         should_stop=work.should_stop,
     )
-    loading = s.loading.stage(correction, plan, source)
-    s.loading.land(correction, loading)
+    loading = s.staging.stage(correction, plan, source)
+    s.staging.land(correction, loading)
     own, left = merge(
         former=former,
         collected=collected(plan, loading, source),

@@ -16,8 +16,8 @@ from src.repositories.targets import TARGETS
 from src.repositories.undoing import Undoing
 from src.services.event_imports import AppendingService
 from src.services.files import check_content
-from src.services.loading import plan_of, settled_readings
-from src.services.loadings import Loading, Staged, collect_rejects
+from src.services.load_plans import plan_of, settled_readings
+from src.services.load_results import Loading, Staged, collect_rejects
 from src.services.looks import look_at
 from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
@@ -86,14 +86,14 @@ def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: 
         row = s.imports.to_finish(imported.id, run.job.id)
         s.copying.count(copied)
         return _noted(s, row, plan, copied, copied.rejects)
-    loading = s.loading.stage(imported, plan, source)
+    loading = s.staging.stage(imported, plan, source)
     is_appended = DATASETS[imported.dataset].is_appended
     if is_appended:
         mine = run.adapters
         AppendingService(s.session, mine.database, mine.intake.memory).run(imported, loading, source)
     rejects = collected(plan, loading, source)
     row = s.imports.to_finish(imported.id, run.job.id)
-    if loading.error is None and not is_appended and s.loading.land(imported, loading):
+    if loading.error is None and not is_appended and s.staging.land(imported, loading):
         rejects = collected(plan, loading, source)
     return _noted(s, row, plan, loading, rejects)
 

@@ -1,115 +1,30 @@
 """One file into its dataset's table, in one transaction: staged, checked, written, and proven to add up."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, replace
-from typing import Any, cast
+from typing import cast
 
 from sqlalchemy.orm import Session
 
 from src.database import Database
 from src.domain.datasets import DATASETS, Mode
-from src.domain.imports import AmbiguousDates, AmbiguousNumbers
-from src.engine.imports.evidence import Reading
-from src.engine.imports.loading import Loaded, LoadPlan, MappedColumn, load, settle
-from src.engine.values import Detected
+from src.engine.imports.loading import Loaded, LoadPlan, load
 from src.models import Import
 from src.repositories import bulk
 from src.repositories.made_names import make_names
 from src.repositories.staging import Staging
 from src.repositories.targets import TARGETS
 from src.services.landing import land_rows
-from src.services.loadings import NamesGone, Staged, Timed, staging_of
+from src.services.load_results import NamesGone, Staged, Timed, staging_of
 from src.services.sources import Source
-
-USUAL = Reading()
 
 
 class _GivenUp(Exception):
     """What was written is not to be kept."""
 
 
-def plan_of(imported: Import, source: Source, time_zone: str) -> LoadPlan:
-    """How the file is read; what its head leaves open, the whole file decides, or nobody does."""
-    readings = readings_of(imported)
-    plan = plan_for(imported, Detected.from_json(imported.detected), readings, time_zone)
-    open_questions = [name for name, reading in readings.items() if _is_open(reading, imported.options)]
-    return _settled(plan, open_questions, source) if open_questions else plan
-
-
-def plan_for(
-    imported: Import, detected: Detected, readings: Mapping[str, Reading], time_zone: str
-) -> LoadPlan:
-    """The mapping of the import over these columns, read so."""
-    dataset = DATASETS[imported.dataset]
-    headers = [column.name for column in detected.columns]
-    columns = tuple(
-        MappedColumn(
-            position=headers.index(header),
-            field=dataset.field(name),
-            decimal=readings.get(name, USUAL).decimal,
-            date_order=readings.get(name, USUAL).date_order,
-        )
-        for name, header in imported.mapping.items()
-    )
-    return LoadPlan(
-        detected=detected,
-        columns=columns,
-        rules=tuple(rule for rule in dataset.rules if {rule.field, rule.choice} <= set(imported.mapping)),
-        compared=dataset.compared,
-        time_zone=dataset.time_zone or time_zone,
-        is_encoding_given="encoding" in imported.options,
-    )
-
-
-def readings_of(imported: Import) -> dict[str, Reading]:
-    """How the import's dates and numbers are written, by field."""
-    return {name: Reading(**reading) for name, reading in imported.report["readings"].items()}
-
-
-def settled_readings(plan: LoadPlan) -> dict[str, dict[str, Any]]:
-    """The same, as the loading has settled it: corrections are read in no other way."""
-    return {
-        column.field.name: asdict(Reading(date_order=column.date_order, decimal=column.decimal))
-        for column in plan.columns
-        if column.field.type in ("date", "datetime", "decimal")
-    }
-
-
-def _is_open(reading: Reading, options: Mapping[str, str]) -> bool:
-    """Whether the whole file has to be asked: its head may mislead about the order of days and months."""
-    has_order = reading.date_order != "ymd" and "date_order" not in options
-    return reading.is_ambiguous or has_order
-
-
-def _settled(plan: LoadPlan, names: list[str], source: Source) -> LoadPlan:
-    """The plan with these fields read as the whole file says; an error where it says nothing."""
-    settled = settle(
-        source.path,
-        plan,
-        names=names,
-        work_dir=source.folder,
-        on_progress=source.on_progress,
-        should_stop=source.should_stop,
-        limits=source.limits,
-    )
-    for column in settled.ambiguous:
-        if column.field in names:
-            kind = AmbiguousNumbers if column.kind == "numbers" else AmbiguousDates
-            option = "decimal" if column.kind == "numbers" else "date_order"
-            readings = ", or ".join(f"{value} with {option}={how}" for how, value in column.readings.items())
-            raise kind(
-                f"In «{column.column}», {column.value} may be {readings}. Say which with the options.",
-                column=column.column,
-                readings=list(column.readings),
-            )
-    pairs = zip(plan.columns, settled.plan.columns, strict=True)
-    columns = tuple(found if found.field.name in names else column for column, found in pairs)
-    return replace(plan, columns=columns)
-
-
-class LoadingService:
+class StagingService:
     def __init__(self, session: Session, database: Database) -> None:
         self.session = session
         self.database = database  # names that rows point to are committed ahead, so that nobody waits
