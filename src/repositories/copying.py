@@ -1,9 +1,9 @@
 """Finished rows into their table: one COPY, held to what foreign keys ask, and its counts to the rollups."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import psycopg
@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session
 
 from src.database import driver_connection
 from src.domain.datasets import Reference
-from src.repositories.made_names import foreign_keys_silenced, make_names
+from src.repositories.made_names import (
+    begin_holding,
+    foreign_keys_silenced,
+    hold_given,
+    make_names,
+    remove_held_names,
+)
 from src.repositories.targets import Target
 
 BLOCK = 1024 * 1024
@@ -50,26 +56,48 @@ class Copy:
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise Refused from error
 
-    def hold(self, reference: Reference, ids: Sequence[int]) -> bool:
-        """Keep what rows point to from being removed, as foreign keys do; False if some is gone already."""
+    def hold(self, reference: Reference, used: Path) -> bool:
+        """Keep what rows point to from being removed, as foreign keys do; False if some is gone already.
+
+        The file has the ids; there may be as many as names fit into the memory of a child.
+        """
+        wanted = self._receive_ids(used)
         statement = text(
             f"""SELECT count(*) FROM (SELECT FROM {reference.table}
-                WHERE id = ANY (:ids) ORDER BY id FOR KEY SHARE) AS held"""
+                WHERE id IN (SELECT id FROM given_id) ORDER BY id FOR KEY SHARE) AS held"""
         )
-        return bool(self.session.scalars(statement, {"ids": list(ids)}).one() == len(ids))
+        return bool(self.session.scalars(statement).one() == wanted)
+
+    def remove_in_vain(self, unused: Mapping[str, Path], import_id: UUID) -> None:
+        """Of names that no row has, by table, remove those that the import has made and that nothing uses."""
+        begin_holding(self.session)
+        held = 0
+        for table, ids in unused.items():
+            self._receive_ids(ids)
+            held += hold_given(self.session, table, import_id)
+        if held:
+            remove_held_names(self.session)
 
     def receive_counts(self, folder: Path) -> None:
         """Take what was counted of the rows; it waits for `count`."""
+        for name, table in (self.target.counted or {}).items():
+            self._receive(f"counted_{name}", f"LIKE {table}", folder / name)
+
+    def _receive_ids(self, path: Path) -> int:
+        """Take the ids of a file in place of those before; how many."""
+        self.session.execute(text("DROP TABLE IF EXISTS given_id"))
+        return self._receive("given_id", "id bigint", path)
+
+    def _receive(self, table: str, columns: str, path: Path) -> int:
+        """Take a COPY stream that was written to a file."""
         with driver_connection(self.session).cursor() as cursor:
-            for name, table in (self.target.counted or {}).items():
-                cursor.execute(f"CREATE TEMP TABLE counted_{name} (LIKE {table}) ON COMMIT DROP")
-                with (
-                    cursor.copy(f"COPY counted_{name} FROM STDIN (FORMAT BINARY)") as copy,
-                    (folder / name).open("rb") as file,
-                ):
-                    while block := file.read(BLOCK):
-                        copy.write(block)
-                cursor.execute(f"ANALYZE counted_{name}")
+            cursor.execute(f"CREATE TEMP TABLE {table} ({columns}) ON COMMIT DROP")
+            with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy, path.open("rb") as file:
+                while block := file.read(BLOCK):
+                    copy.write(block)
+            received: int = cursor.rowcount
+            cursor.execute(f"ANALYZE {table}")
+        return received
 
     def count(self) -> None:
         """Add it to the rollups: whoever changes rows waits from here to the commit."""
@@ -95,39 +123,53 @@ class Copy:
         self.session.execute(text("SELECT set_config('indicators.counts', :value, true)"), {"value": value})
 
 
-def ids_of(session: Session, reference: Reference, names: Sequence[str], import_id: UUID) -> list[int | None]:
-    """The id of each name; those that may be made are made, in their order, for the import."""
+@dataclass(frozen=True)
+class Found:
+    """Ids of names, in JSON: a list with null where there is no such name, and these by their places."""
+
+    ids: str
+    unknown: str
+    has_unknown: bool
+
+
+def ids_of(session: Session, reference: Reference, names: str, import_id: UUID) -> Found:
+    """The ids of an array of names; those that may be made are made for the import."""
     found = _ids_of(session, reference, names)
-    missing = sorted({name for name, id_ in zip(names, found, strict=True) if id_ is None})
-    if not missing or not reference.is_made:
+    if not found.has_unknown or not reference.is_made:
         return found
-    make_names(session, reference, missing, import_id)
+    make_names(session, reference, names, import_id)
     return _ids_of(session, reference, names)
 
 
-def _ids_of(session: Session, reference: Reference, names: Sequence[str]) -> list[int | None]:
+def _ids_of(session: Session, reference: Reference, names: str) -> Found:
     is_there = "" if reference.is_made else "AND r.deleted_at IS NULL"
     statement = text(
-        f"""SELECT r.id FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS n (name, place)
-            LEFT JOIN {reference.table} r ON r.{reference.column} = n.name {is_there} ORDER BY n.place"""
+        f"""SELECT CAST(json_agg(r.id ORDER BY n.place) AS text),
+                CAST(coalesce(json_object_agg(n.place - 1, n.name) FILTER (WHERE r.id IS NULL), '{{}}')
+                    AS text),
+                count(r.id) < count(*)
+            FROM unnest(CAST(:names AS text[])) WITH ORDINALITY AS n (name, place)
+            LEFT JOIN {reference.table} r ON r.{reference.column} = n.name {is_there}"""
     )
-    return list(session.scalars(statement, {"names": list(names)}))
+    return Found(*session.execute(statement, {"names": names}).one())
 
 
-def lines_there(
-    session: Session, target: Target, lines: Sequence[int], keys: Sequence[str | None]
-) -> list[tuple[int, str]]:
-    """The lines whose key is in the table, with what is said of the record; `Refused` if that is unknown."""
-    bound: dict[str, Any] = {"lines": list(lines), "keys": list(keys)}
+def lines_there(session: Session, target: Target, lines: str, keys: str) -> str:
+    """Of an array of lines, those whose key is in the table, with what is said of the record, in JSON.
+
+    `Refused` if that is unknown.
+    """
+    bound = {"lines": lines, "keys": keys}
     given = "unnest(CAST(:lines AS bigint[]), CAST(:keys AS text[])) AS s (line, key)"
     session.execute(BY_INDEX)
     if target.keys:
         known = f"JOIN {target.keys} k ON k.{target.dataset.key_column} = s.key"
         if session.scalars(text(f"SELECT EXISTS (SELECT FROM {given} {known})"), bound).one():
             raise Refused
-        return []
+        return "[]"
     statement = text(
-        f"""SELECT s.line, {target.as_record} FROM {given}
-            JOIN {target.dataset.table} t ON t.{target.dataset.key_column} = s.key AND {target.is_present}"""
+        f"""SELECT CAST(coalesce(json_agg(json_build_array(s.line, {target.as_record})), '[]') AS text)
+            FROM {given} JOIN {target.dataset.table} t
+                ON t.{target.dataset.key_column} = s.key AND {target.is_present}"""
     )
-    return [(line, detail) for line, detail in session.execute(statement, bound)]
+    return str(session.scalars(statement, bound).one())

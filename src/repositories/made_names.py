@@ -1,6 +1,6 @@
 """Angels, polos and clients that imports make because rows name them; those that nothing uses go again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from uuid import UUID
 
@@ -22,13 +22,17 @@ USERS = text(
 
 
 def make_names(session: Session, reference: Reference, names: Sequence[str], import_id: UUID) -> None:
-    """Make what rows name, noting which import it was for; what others made meanwhile is as good."""
+    """Make what rows name and what is not there, noting which import it was for.
+
+    In one order, whoever makes it; what others make meanwhile is as good. A text is an array in SQL.
+    """
     statement = text(
         f"""INSERT INTO {reference.table} ({reference.column}, import_id)
-            SELECT name, :import_id FROM unnest(CAST(:names AS text[])) AS name
-            ON CONFLICT ({reference.column}) DO NOTHING"""
+            SELECT n.given, :import_id FROM unnest(CAST(:names AS text[])) AS n (given)
+            WHERE NOT EXISTS (SELECT FROM {reference.table} r WHERE r.{reference.column} = n.given)
+            ORDER BY n.given ON CONFLICT ({reference.column}) DO NOTHING"""
     )
-    session.execute(statement, {"names": list(names), "import_id": import_id})
+    session.execute(statement, {"names": names, "import_id": import_id})
 
 
 def makers_in_vain(session: Session) -> list[UUID]:
@@ -54,8 +58,7 @@ def hold_names(session: Session, makers: Sequence[UUID], *, rows_of: UUID) -> No
     Before the rollups, in the order in which imports lock them. One that somebody holds is about to be
     used, and stays.
     """
-    session.execute(text(HELD))
-    session.execute(text("TRUNCATE held_name"))
+    begin_holding(session)
     for table in made_on_the_way():
         untouched = "AND t.version = 1" if table == "client" else ""
         session.execute(
@@ -70,20 +73,22 @@ def hold_names(session: Session, makers: Sequence[UUID], *, rows_of: UUID) -> No
     session.execute(text("ANALYZE held_name"))
 
 
-def remove_in_vain(session: Session, ids: Mapping[str, Sequence[int]], import_id: UUID) -> None:
-    """Of these names, by table, remove those that the import has made and that nothing uses."""
+def begin_holding(session: Session) -> None:
+    """No name is held."""
     session.execute(text(HELD))
     session.execute(text("TRUNCATE held_name"))
-    for table, those in ids.items():
-        session.execute(
-            text(
-                f"""INSERT INTO held_name SELECT '{table}', id FROM {table}
-                    WHERE id = ANY (:ids) AND import_id = :import_id ORDER BY id FOR UPDATE SKIP LOCKED"""
-            ),
-            {"ids": list(those), "import_id": import_id},
-        )
-    if session.scalars(text("SELECT EXISTS (SELECT FROM held_name)")).one():
-        remove_held_names(session)
+
+
+def hold_given(session: Session, table: str, import_id: UUID) -> int:
+    """Lock names that the import has made, of those whose ids are in `given_id`; how many."""
+    held = session.execute(
+        text(
+            f"""INSERT INTO held_name SELECT '{table}', id FROM {table} WHERE import_id = :import_id
+                AND id IN (SELECT id FROM given_id) ORDER BY id FOR UPDATE SKIP LOCKED"""
+        ),
+        {"import_id": import_id},
+    )
+    return int(held.rowcount)  # type: ignore[attr-defined]  # a result
 
 
 def remove_held_names(session: Session) -> dict[str, int]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
 
+from psycopg.types.json import Jsonb
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from src.database import driver_connection
 from src.domain.datasets import Field, Mode, Reference
 from src.domain.rejects import DUPLICATES
 from src.repositories.refused import RefusedRows
@@ -35,6 +37,10 @@ FAULTY_ROWS = text("""
           WHERE NOT EXISTS (SELECT FROM refused r WHERE r.line = fault.line AND is_counted)
           GROUP BY line) AS faulty
 """)
+# All is quoted, so that what is not there is not the empty text.
+FAULTS = """COPY (
+    SELECT line, coalesce(%(headers)s ->> field, ''), code, value, detail FROM fault ORDER BY line
+) TO STDOUT (FORMAT csv, FORCE_QUOTE *)"""
 
 
 def be_patient(session: Session) -> None:
@@ -67,7 +73,7 @@ class Staging:
         """Make the tables, and take blocks of a COPY stream."""
         be_patient(self.session)
         self.make_tables()
-        connection: Any = self.session.connection().connection.driver_connection
+        connection = driver_connection(self.session)
         with connection.cursor() as cursor, cursor.copy("COPY staging FROM STDIN (FORMAT BINARY)") as copy:
             yield copy.write
         self.session.execute(text("ANALYZE staging"))
@@ -206,12 +212,16 @@ class Staging:
         self.session.execute(statement, {"line": line, "code": code, "detail": detail})
         self._drop_faulty()
 
-    def fault_rows(self) -> Iterator[tuple[int, str, str, str, str]]:
-        """Every fault found here: line, header, code, value, detail; sorted by line."""
-        statement = text("SELECT line, field, code, value, detail FROM fault ORDER BY line")
-        for row in self.session.execute(statement.execution_options(yield_per=5_000)):
-            header = self.headers.get(row.field, "") if row.field else ""
-            yield row.line, header, row.code, row.value, row.detail
+    def write_faults(self, path: Path) -> None:
+        """Every fault found here, as CSV: line, header, code, value, detail; sorted by line."""
+        headers = {"headers": Jsonb(dict(self.headers))}
+        with (
+            driver_connection(self.session).cursor() as cursor,
+            cursor.copy(FAULTS, headers) as copy,
+            path.open("wb") as file,
+        ):
+            for block in copy:
+                file.write(block)
 
     def _note_wishes(self, name: str, mode: Mode) -> int:
         """Each staged row with a value of another row, and the line in which that one gives it up, if any."""

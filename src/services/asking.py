@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from src.database import Database
 from src.engine.imports.loading import Loaded, LoadPlan
-from src.engine.imports.writing import Block, Known, Orders, Written, keep_rows
+from src.engine.imports.writing import Block, Known, Orders, Written, keep_rows, unused_path, used_path
 from src.engine.sandbox import Stopped
 from src.models import Import
 from src.repositories.copying import Copy, Refused, ids_of, lines_there
@@ -28,7 +28,6 @@ class Asking:
         self._references = {place: field.reference for place, field in fields if field.reference}
         has_unmade = any(not reference.is_made for reference in self._references.values())
         self.is_comparing = self._key is not None or has_unmade
-        self._ids: dict[int, list[int]] = {place: [] for place in self._references}
         self._reading: Future[Loaded] = Future()
         self._is_off = False
         self.orders = Orders(source.folder)
@@ -40,13 +39,10 @@ class Asking:
             self._reading = threads.submit(self._run)
             try:
                 yield
-            except Exception:
-                self._is_off = True
-                error = self._reading.exception()
-                if error and not isinstance(error, Stopped):
-                    raise error from None
-                if self._source.should_stop():
-                    raise Stopped from None
+            except BaseException as failure:
+                self._is_off = True  # whatever it is: the pool waits for its thread
+                if isinstance(failure, Exception):
+                    self._raise_its_reason()
                 raise
             self._reading.result()
 
@@ -64,16 +60,24 @@ class Asking:
             self._source.on_progress(done, max(total, self.loaded.rows_good), unit)
 
     def hold(self, copy: Copy, written: Written) -> None:
-        """Lock what rows point to, as their foreign keys would have."""
-        for place, ids in sorted(self._ids.items()):
-            unused = set(written.unused[str(place)])
-            if not copy.hold(self._references[place], [id_ for id_ in ids if id_ not in unused]):
+        """Lock what rows point to, as their foreign keys would have; take away what was made for others."""
+        for place, reference in self._references.items():
+            if not copy.hold(reference, used_path(self._source.folder, place)):
                 raise NamesGone("The import is tried again.")
+        if written.unused:
+            unused = {
+                reference.table: unused_path(self._source.folder, place)
+                for place, reference in self._references.items()
+            }
+            copy.remove_in_vain(unused, self._imported.id)
 
-    def in_vain(self, written: Written) -> dict[str, list[int]]:
-        """What may have been made for rows that were not written, by table."""
-        unused = {reference.table: written.unused[str(n)] for n, reference in self._references.items()}
-        return {table: ids for table, ids in unused.items() if ids}
+    def _raise_its_reason(self) -> None:
+        """When the reading has failed, or was stopped, it is why the writing could not go on."""
+        error = self._reading.exception()
+        if error and not isinstance(error, Stopped):
+            raise error from None
+        if self._source.should_stop():
+            raise Stopped from None
 
     def _run(self) -> Loaded:
         is_whole = False
@@ -101,21 +105,18 @@ class Asking:
         )
 
     def _ask(self, block: Block) -> None:
-        there: list[tuple[int, str]] = []
+        there = "[]"
         if self._key is not None:
             with self._database.unit_of_work() as ahead:
                 there = lines_there(ahead, self._target, block.lines, block.keys)
-        ids: dict[str, list[int | None]] = {}
-        unknown: dict[str, dict[str, str]] = {}
+        ids, unknown = {}, {}
         for place, names in block.names.items():
             reference = self._references[int(place)]
             with self._database.unit_of_work() as ahead:
                 found = ids_of(ahead, reference, names, self._imported.id)
-            if reference.is_made and None in found:
+            if reference.is_made and found.has_unknown:
                 raise NamesGone("The import is tried again.")
-            ids[place] = found
-            unknown[place] = {str(n): name for n, name in enumerate(names) if found[n] is None}
-            self._ids[int(place)].extend(id_ for id_ in found if id_ is not None)
+            ids[place], unknown[place] = found.ids, found.unknown
         self.orders.tell(block.block, Known(ids=ids, unknown=unknown, there=there))
 
 

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from src.database import Database
 from src.domain.datasets import DATASETS
 from src.engine.imports.loading import LoadPlan
-from src.engine.imports.rejects import write_faults
 from src.engine.imports.writing import (
     RowPlan,
     TargetColumn,
@@ -26,7 +25,6 @@ from src.engine.imports.writing import (
 from src.models import Import
 from src.repositories import bulk
 from src.repositories.copying import Copy, Refused
-from src.repositories.made_names import remove_in_vain
 from src.repositories.staging import be_patient
 from src.repositories.targets import TARGETS
 from src.services.asking import Asking, place_of
@@ -83,8 +81,6 @@ class CopyingService:
             written = self._write(imported, plan, source, copy, asking)
             clock.note("copy")
             asking.hold(copy, written)
-            if vain := asking.in_vain(written):
-                remove_in_vain(self.session, vain, imported.id)
             clock.note("hold")
             copy.receive_counts(source.folder)
             clock.note("count")
@@ -111,7 +107,7 @@ class CopyingService:
         staging.refused.compare("insert")
         found = staging.faults()
         copied.note_summary(found)
-        write_faults(source.compared, staging.fault_rows())
+        staging.write_faults(source.compared)
         return bool(found)
 
     @contextmanager

@@ -11,7 +11,6 @@ from sqlalchemy.orm import Session
 from src.domain.errors import DomainError, Unavailable
 from src.domain.imports import TooManyErrors
 from src.engine.imports.loading import Loaded, LoadPlan, collect_rows, staging_types
-from src.engine.imports.rejects import write_faults
 from src.models import Import
 from src.repositories.staging import Staging
 from src.repositories.targets import Target
@@ -77,7 +76,7 @@ class Staged(Loading):
     """Rows in the staging table, and what it was found to be wrong with them."""
 
     staging: Staging
-    found: Path  # where the faults go that the database found
+    compared: Path  # where the faults go that the database finds
 
     def note_faults(self, imported: Import) -> None:
         """Count and write down what is known to be wrong, and give up if that is too much."""
@@ -87,7 +86,7 @@ class Staged(Loading):
         counts.rows_read = self.loaded.rows_read
         counts.duplicate, others = self.staging.faulty_rows()
         counts.rejected = self.loaded.rows_rejected + others
-        write_faults(self.found, self.staging.fault_rows())
+        self.staging.write_faults(self.compared)
         self.error = over_budget(imported, counts)
 
 

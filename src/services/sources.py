@@ -28,10 +28,10 @@ class Source:
 
     @property
     def compared(self) -> Path:
-        """What the tables say against them."""
-        return self.folder / "compared.parquet"
+        """What the database finds against rows, beside other rows and the tables."""
+        return self.folder / "compared.csv"
 
     @property
     def found(self) -> Path:
-        """What was found beyond that."""
+        """What the writing of the rows found."""
         return self.folder / "found.parquet"

@@ -38,7 +38,7 @@ class StagingService:
         began = time.monotonic()
         with staging.receive() as write:
             loaded = self._read(imported, plan, source, write)
-        loading = Staged(staging=staging, loaded=loaded, found=source.found)
+        loading = Staged(staging=staging, loaded=loaded, compared=source.compared)
         loading.seconds["read"] = time.monotonic() - began
         if staging.count() != loaded.rows_good:
             raise RuntimeError(f"{loaded.rows_good} good rows were sent, {staging.count()} came")

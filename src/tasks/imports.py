@@ -114,7 +114,7 @@ def collected(plan: LoadPlan, loading: Staged, source: Source) -> Path | None:
     """The rows that are not loaded, if there are any."""
     if not loading.counts.refused:
         return None
-    return collect_rejects(plan, loading.loaded.encoding, source, source.faults, source.found)
+    return collect_rejects(plan, loading.loaded.encoding, source, source.faults, source.compared)
 
 
 def undo_import(run: JobRun) -> Outcome:

@@ -1,11 +1,17 @@
 """Large imports go to their table as a COPY stream of their own; what they leave is the same."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from src.wiring import services
+from src.engine.sandbox import Stopped
+from src.engine.values import ReadLimits
+from src.services.asking import Asking
+from src.services.load_plans import plan_of
+from src.services.sources import Source
+from src.wiring import adapters, services
 from tests.committing import Workshop
 from tests.factories.imports import Imports, codes, counts, table
 
@@ -182,3 +188,21 @@ def test_rows_that_are_wrong_in_themselves_come_back_as_they_stand_in_the_file(i
         (line + 2, ["wrong_column_count"], ("x2", "c1")),
         (line + 3, ["missing", "not_a_date"], ("x3", "c1", "", "Polo 1", "never", "", "")),
     ]
+
+
+def test_an_interrupt_of_the_writing_stops_the_reading_as_well(imports: Imports, tmp_path: Path) -> None:
+    imported = imports.start("atendimentos", visits(0, ROWS))
+    path = tmp_path / "a.csv"
+    path.write_text(visits(0, 40 * ROWS))
+    source = Source(
+        path=path,
+        limits=ReadLimits(),
+        folder=tmp_path,
+        on_progress=lambda *_: None,
+        should_stop=lambda: False,
+    )
+    asking = Asking(adapters().database, imported, plan_of(imported, source, "UTC"), source, is_empty=True)
+    with asking.orders.reading, pytest.raises(KeyboardInterrupt), asking.beside():
+        raise KeyboardInterrupt
+    with pytest.raises(Stopped):
+        _ = asking.loaded

@@ -84,13 +84,24 @@ def _sorted(files: Sequence[str], folder: Path, sandbox: Sandbox) -> Iterator[pa
     columns = ", ".join(f'"{name}"' for name in SCHEMA.names)
     with connect(folder, [Path(file) for file in files], sandbox, in_order=True) as connection:
         parts = " union all ".join(
-            f"select {columns}, {place} as file, file_row_number "
-            f"from read_parquet({quoted(file)}, file_row_number = true)"
+            f"select {columns}, {place} as file, row_number() over () as place from {_read(file)}"
             for place, file in enumerate(files)
         )
-        query = f"select {columns} from ({parts}) order by line, file, file_row_number"
+        query = f"select {columns} from ({parts}) order by line, file, place"
         for batch in batches_of(connection, query, FAULTS_AT_A_TIME):
             yield batch.cast(SCHEMA)
+
+
+def _read(file: str) -> str:
+    """How DuckDB reads faults: the database writes its own as CSV, what is there in quotes."""
+    if not file.endswith(".csv"):
+        return f"read_parquet({quoted(file)})"
+    kinds = {name: "bigint" if name == "line" else "varchar" for name in SCHEMA.names}
+    types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in kinds.items())
+    return (
+        f"read_csv({quoted(file)}, columns = {{{types}}}, header = false, auto_detect = false, delim = ',', "
+        """quote = '"', escape = '"', allow_quoted_nulls = false, parallel = false)"""
+    )
 
 
 def _parts(source: Source, marks: Mapping[int, str]) -> Iterator[Part]:

@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 
 from src.engine.imports.copying import CopyStream
 from src.engine.imports.folding import Folding
-from src.engine.imports.making import Maker, makers_of
+from src.engine.imports.making import Maker, makers_of, write_ids
 from src.engine.imports.plans import LoadPlan
 from src.engine.imports.repeats import Flags, Integers, Seen, first_lines
 from src.engine.imports.spooling import ROWS, block_path, read_block, refused_path, spool_schema
-from src.engine.imports.writing import RowPlan, order_path
+from src.engine.imports.writing import RowPlan, order_path, unused_path, used_path
 from src.engine.reading.faults import FaultFile, Found
 from src.engine.values import OnProgress, Sandbox
 
@@ -49,12 +49,16 @@ def write_rows(
         writer.settle()
     if folding:
         folding.finish()
+    for place, maker in enumerate(makers):
+        if maker.has_ids:
+            write_ids(used_path(spool, place), maker.used())
+            write_ids(unused_path(spool, place), maker.unused())
     return {
         "rows": out.rows,
         "rejected": writer.rejected,
         "duplicate": writer.duplicate,
         "summary": {column: dict(codes) for column, codes in faults.summary.items()},
-        "unused": {str(place): maker.unused() for place, maker in enumerate(makers) if maker.has_ids},
+        "unused": sum(len(maker.unused()) for maker in makers),
     }
 
 

@@ -1,10 +1,12 @@
 """Columns of a table from those that were read: ids in place of the numbers of names, and what is missing."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pgpq import ArrowToPostgresBinaryEncoder
 
 from src.engine.imports.plans import LoadPlan
 from src.engine.imports.spooling import spool_schema
@@ -14,6 +16,7 @@ Flags = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 INTEGERS = {"integer": pa.int32(), "bigint": pa.int64()}
 NONE = -1  # for an id
+IDS = pa.schema([("id", pa.int64())])
 
 
 class Maker:
@@ -51,10 +54,24 @@ class Maker:
             return values
         return values.fill_null(pa.scalar(self._default).cast(values.type))
 
-    def unused(self) -> list[int]:
+    def used(self) -> Integers:
+        """The ids that written rows have."""
+        used: Integers = self._ids[self._is_used]
+        return used
+
+    def unused(self) -> Integers:
         """The ids that were told, and that no row has."""
-        unused: list[int] = self._ids[~self._is_used & (self._ids != NONE)].tolist()
+        unused: Integers = self._ids[~self._is_used & (self._ids != NONE)]
         return unused
+
+
+def write_ids(path: Path, ids: Integers) -> None:
+    """As a COPY stream of one column: there may be a million of them."""
+    batch = pa.record_batch([pa.array(ids)], schema=IDS)
+    encoder = ArrowToPostgresBinaryEncoder(IDS)
+    with path.open("wb") as file:
+        for part in (encoder.write_header(), encoder.write_batch(batch), encoder.finish()):
+            file.write(part)
 
 
 def makers_of(plan: RowPlan, load_plan: LoadPlan) -> list[Maker]:

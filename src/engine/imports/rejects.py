@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, islice
 from operator import itemgetter
@@ -44,18 +44,6 @@ class RejectedRow:
 
     def _parts(self) -> tuple[list[str], list[str]]:
         return [fault.column for fault in self.faults], [fault.code for fault in self.faults]
-
-
-def write_faults(path: Path, faults: Iterable[tuple[int, str, str, str, str]]) -> None:
-    """Write faults that were found elsewhere than in the reading, in the same form."""
-    import pyarrow as pa
-    from pyarrow.parquet import ParquetWriter
-
-    schema = pa.schema([("line", pa.int64()), *((name, pa.string()) for name in FAULT_COLUMNS[1:])])
-    rest = iter(faults)
-    with ParquetWriter(path, schema) as writer:
-        while part := list(islice(rest, FAULTS_AT_A_TIME)):
-            writer.write_batch(pa.record_batch(list(map(list, zip(*part, strict=True))), schema=schema))
 
 
 def rewrite_rejects(source: Path, target: Path, change: Callable[[RejectedRow], RejectedRow]) -> None:

@@ -59,12 +59,15 @@ class Spool:
         columns = [
             column.combine_chunks() for column in pa.Table.from_batches(self._waiting, self._plain).columns
         ]
-        told: dict[str, Any] = {"block": self._blocks, "rows": self._rows, "names": {}}
+        told: dict[str, Any] = {"block": self._blocks, "names": {}}
         if self._key is not None:
-            told |= {"lines": columns[0].to_pylist(), "keys": columns[self._key + 1].to_pylist()}
+            is_key = columns[self._key + 1].is_valid()
+            lines, keys = (columns[place].filter(is_key) for place in (0, self._key + 1))
+            told |= {"lines": sql_array(lines.cast(pa.string())), "keys": sql_array(keys)}
         for place, numbers in self._numbers.items():
             columns[place + 1], fresh = numbers.of(columns[place + 1])
-            told["names"][place] = fresh.to_pylist()
+            if len(fresh):
+                told["names"][place] = sql_array(fresh)
         block = pa.record_batch(columns, schema=self._schema)
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.ipc.new_stream(block_path(self._folder, self._blocks), self._schema, options=options) as file:
@@ -119,6 +122,13 @@ class _Numbers:
         found[is_new.to_numpy(zero_copy_only=False)] = len(self._known) + np.arange(len(fresh))
         self._known = pa.concat_arrays([self._known, fresh])
         return pa.array(found, pa.int32()).take(coded.indices), fresh
+
+
+def sql_array(texts: pa.Array) -> str:
+    """The array as PostgreSQL writes it: the caller hands it on as it is, without an object for each text."""
+    for mark in ("\\", '"'):
+        texts = pc.replace_substring(texts, mark, f"\\{mark}")
+    return '{"' + '","'.join(texts.to_pylist()) + '"}' if len(texts) else "{}"
 
 
 def spool_schema(plan: LoadPlan) -> pa.Schema:

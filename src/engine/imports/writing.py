@@ -12,6 +12,7 @@ from typing import Any, Self
 from uuid import UUID
 
 import orjson
+from orjson import Fragment
 
 from src.domain.datasets import Folds
 from src.engine.imports.plans import Loaded, LoadPlan
@@ -25,22 +26,26 @@ SECONDS = 3600.0
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Rows that were kept: what is to be asked of the database about them."""
+    """Rows that were kept: what is to be asked of the database about them, in arrays as it writes them."""
 
     block: int
-    rows: int
-    names: Mapping[str, list[str]]  # new ones, by the place of their column
-    lines: list[int]
-    keys: list[str | None]
+    names: Mapping[str, str]  # new ones, by the place of their column
+    lines: str = "{}"
+    keys: str = "{}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What the database knows of a block: ids of new names, and the lines whose keys are there."""
+    """What the database knows of a block, in JSON that it has made: there may be much of it."""
 
-    ids: Mapping[str, list[int | None]]  # by the place of the column; None: there is no such name
-    unknown: Mapping[str, Mapping[str, str]]  # such names, by both places
-    there: list[tuple[int, str]]  # lines, and what is said of them
+    ids: Mapping[str, str]  # of new names, by the place of their column: a list, with null for unknown ones
+    unknown: Mapping[str, str]  # the unknown names by their places in that
+    there: str = "[]"  # lines whose keys are there, and what is said of them
+
+    def to_json(self) -> bytes:
+        parts = {"ids": self.ids, "unknown": self.unknown}
+        told = {part: {place: Fragment(text) for place, text in by.items()} for part, by in parts.items()}
+        return orjson.dumps({**told, "there": Fragment(self.there)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +82,7 @@ class Written:
     rejected: int
     duplicate: int
     summary: Mapping[str, Mapping[str, int]]
-    unused: Mapping[str, list[int]]  # ids that no written row has, by the place of their column
+    unused: int  # how many names no written row has
 
 
 class Orders:
@@ -90,7 +95,7 @@ class Orders:
 
     def tell(self, number: int, known: Known) -> None:
         """The child may write the block. What is said is in a file, so that nobody waits for the child."""
-        order_path(self._folder, number).write_bytes(orjson.dumps(asdict(known)))
+        order_path(self._folder, number).write_bytes(known.to_json())
         self._say(b"%d\n" % number)
 
     def end(self, *, is_whole: bool) -> None:
@@ -106,6 +111,16 @@ class Orders:
 
 def order_path(folder: Path, number: int) -> Path:
     return folder / f"order-{number}.json"
+
+
+def used_path(folder: Path, place: int) -> Path:
+    """Ids of a column that written rows have, as a COPY stream."""
+    return folder / f"used-{place}.copy"
+
+
+def unused_path(folder: Path, place: int) -> Path:
+    """Ids of its names that none of them has."""
+    return folder / f"unused-{place}.copy"
 
 
 def keep_rows(
@@ -159,7 +174,7 @@ class _Words:
         for end in ends:
             word = b"".join([*self._pieces, end])
             self._pieces.clear()
-            self._on_block(Block(**{"lines": [], "keys": [], **orjson.loads(word)}))
+            self._on_block(Block(**orjson.loads(word)))
         self._pieces.append(rest)
 
 

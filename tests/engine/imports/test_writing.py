@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -22,7 +21,7 @@ from src.engine.imports import emitting
 from src.engine.imports.intake import read_spooled
 from src.engine.imports.repeats import Seen
 from src.engine.imports.spooling import ROWS
-from src.engine.imports.writing import RowPlan, TargetColumn, order_path
+from src.engine.imports.writing import Known, RowPlan, TargetColumn, order_path, unused_path, used_path
 from src.engine.reading.detect import detect
 from src.engine.sandbox import ignore_progress
 from tests.engine.importing import LIMITS, plan_of
@@ -63,15 +62,14 @@ def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     told = kept(path, plan.to_json(), folder)
     reading, writing = os.pipe()
     for block in told:
-        ids = [None if name == UNKNOWN else int(name[1:]) for name in block["names"]["1"]]
+        ids = [None if name == UNKNOWN else int(name[1:]) for name in of_array(block["names"]["1"])]
         unknown = {str(n): UNKNOWN for n, id_ in enumerate(ids) if id_ is None}
-        lines = zip(block["lines"], block["keys"], strict=True)
-        known = {
-            "ids": {"1": ids},
-            "unknown": {"1": unknown},
-            "there": [(line, there[key]) for line, key in lines if key in there],
-        }
-        order_path(folder, block["block"]).write_bytes(orjson.dumps(known))
+        lines = zip(map(int, of_array(block["lines"])), of_array(block["keys"]), strict=True)
+        repeats = [(line, there[key]) for line, key in lines if key in there]
+        known = Known(
+            ids={"1": json.dumps(ids)}, unknown={"1": json.dumps(unknown)}, there=json.dumps(repeats)
+        )
+        order_path(folder, block["block"]).write_bytes(known.to_json())
         os.write(writing, b"%d\n" % block["block"])
     os.write(writing, b"end\n")
     os.close(writing)
@@ -92,8 +90,21 @@ def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     faults = pq.read_table(folder / "found.parquet").to_pylist()
     found = [(row["line"], row["code"], row["value"], row["detail"]) for row in faults]
     rows = written(stream[0])
-    assert answer["rows"] == len(rows)
-    return Came(rows, sorted(found), answer["unused"]["1"])
+    unused = of_ids(unused_path(folder, 1))
+    assert (answer["rows"], answer["unused"]) == (len(rows), len(unused))
+    assert set(of_ids(used_path(folder, 1))) == {client for _, client, _ in rows}
+    return Came(rows, sorted(found), unused)
+
+
+def of_array(written: str) -> list[str]:
+    """Of an array in SQL's notation, of texts without marks that mean something there."""
+    return written[2:-2].split('","') if written != "{}" else []
+
+
+def of_ids(path: Path) -> list[int]:
+    """Of a binary COPY stream of bigints."""
+    content = path.read_bytes()[19:-2]
+    return [int.from_bytes(content[place + 6 : place + 14]) for place in range(0, len(content), 14)]
 
 
 def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
