@@ -108,7 +108,9 @@ def _tree(table: ir.Table, bit_sets: Collection[str]) -> exp.Expression:
     A part that is used twice is computed twice: reading a file again costs less than keeping all of it.
     Whether a row's number is in a set is looked up in a string of bits, not joined: that keeps the order.
     """
-    tree: exp.Expression = DuckDBCompiler().to_sqlglot(table)
+    tree: exp.Expression = (
+        DuckDBCompiler().to_sqlglot(table).copy()
+    )  # the same object may be in several places
     for part in tree.find_all(exp.CTE):
         part.set("materialized", False)
     for test in list(tree.find_all(exp.In)):

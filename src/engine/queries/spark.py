@@ -41,14 +41,15 @@ def result_of(rows: Rows) -> Rows:
 
 def spark_sql(table: ir.Table) -> str:
     """What finds the same rows as DuckDB does."""
-    tree = _Compiler().to_sqlglot(table)
+    tree = _Compiler().to_sqlglot(table).copy()  # Ibis puts one object wherever the same is said again
     for select in list(tree.find_all(exp.Select)):
         compute_before_aggregates(select)
         if select.args.get("limit") and not select.args.get("order"):
             select.order_by(
                 exp.column(ROW, quoted=True), copy=False
             )  # there, rows have no order by themselves
-    sql: str = tree.transform(_as_spark, copy=False).sql("spark")
+    _translate(tree)
+    sql: str = tree.sql("spark")
     return sql
 
 
@@ -80,7 +81,16 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]  # Ibis is typed in part
         return power(left, right)
 
 
-def _as_spark(node: exp.Expression) -> Any:
+def _translate(tree: exp.Expr) -> None:
+    """All of it, from the leaves up: what takes a part's place holds parts that were translated before."""
+    for node in reversed(list(tree.dfs())):
+        parent, key, index = node.parent, node.arg_key, node.index
+        new = _as_spark(node)
+        if new is not node and parent and key:
+            parent.set(key, new, index)
+
+
+def _as_spark(node: exp.Expr) -> Any:
     """One part of the syntax tree in words that mean there what it means here."""
     if isinstance(node, exp.Bracket):
         node.set("safe", True)  # what is behind the end of a list is missing, and no error

@@ -106,7 +106,8 @@ def _attended(spark: "SparkSession", patience: float) -> Iterator[None]:
             elif time.monotonic() - seen > patience:
                 is_alone.set()
                 spark.sparkContext.cancelAllJobs()
-                return
+                break
+        _hang_up(spark)
 
     watch = threading.Thread(target=look, daemon=True)
     watch.start()
@@ -119,6 +120,14 @@ def _attended(spark: "SparkSession", patience: float) -> Iterator[None]:
     finally:
         is_over.set()
         watch.join()
+
+
+def _hang_up(spark: "SparkSession") -> None:
+    """Close the connection to Java that this thread has, if it has one: the library would only forget it."""
+    context: Any = spark.sparkContext
+    connection = context._gateway._gateway_client.get_thread_connection()  # noqa: SLF001
+    if connection is not None:
+        connection.close()
 
 
 def _kind(error: Exception) -> str:

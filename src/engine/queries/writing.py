@@ -21,6 +21,7 @@ ROWS_PER_BATCH = 122_880
 CSV = """quote '"', escape '"', delimiter ','"""
 LINES = "quote '', escape '', delimiter '\x01'"
 MOST_DIGITS = 15  # of a number in a workbook
+MOST_EXACT = 38  # of a decimal
 
 
 def write(
@@ -67,13 +68,21 @@ def _parquet(batches: "pa.RecordBatchReader", headers: list[str], target: Path) 
     from pyarrow.parquet import ParquetWriter
 
     rows = 0
-    schema = pa.schema([field.with_name(name) for field, name in zip(batches.schema, headers, strict=True)])
+    kinds = [_widest(kind) for kind in batches.schema.types]
+    schema = pa.schema(list(zip(headers, kinds, strict=True)))
     with ParquetWriter(target, schema, compression="zstd") as writer:
         for batch in batches:
-            named = pa.RecordBatch.from_arrays(batch.columns, schema=schema)
-            writer.write_batch(named)
+            columns = [column.cast(kind) for column, kind in zip(batch.columns, kinds, strict=True)]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
             rows += batch.num_rows
     return rows
+
+
+def _widest(kind: "pa.DataType") -> "pa.DataType":
+    """Decimals with as many digits as there can be: how many a result needs, engines tell differently."""
+    import pyarrow as pa
+
+    return pa.decimal128(MOST_EXACT, kind.scale) if isinstance(kind, pa.Decimal128Type) else kind
 
 
 def _workbook(batches: "pa.RecordBatchReader", statements: Statements, target: Path) -> int:

@@ -7,9 +7,11 @@ from typing import Any
 
 import duckdb
 import ibis
+import ibis.expr.datatypes as dt
 import pytest
 from sqlglot import exp, parse_one
 
+from src.engine.formulas.dialect import multiply
 from src.engine.queries.answering import Answering
 from src.engine.queries.cluster import Cluster, run_on_cluster
 from src.engine.queries.cluster_faults import ClusterFailed
@@ -84,3 +86,24 @@ def test_a_double_is_written_by_a_call_of_java_which_no_aggregate_holds() -> Non
 def test_what_is_infinite_is_asked_for() -> None:
     table = ibis.table({"row": "int64", "x": "float64"}, name="t")
     assert "ABS(`t0`.`x`) = CAST('Infinity' AS DOUBLE)" in spark_sql(table.mutate(y=table.x.isinf()))
+
+
+def test_what_stands_in_a_translated_part_is_translated_too() -> None:
+    """A product in a product, and a pattern in what is written large."""
+    table = ibis.table({"d": "decimal(5,2)", "t": "string"}, name="t")
+    types = [dt.Decimal(5, 2), dt.Decimal(5, 2), dt.Decimal(10, 4)]
+    square = multiply(table["d"], table["d"], *types)
+    cube = multiply(square, table["d"], types[2], types[0], dt.Decimal(15, 6))
+    swapped = table["t"].re_replace("(a)(b)", r"\2\1").upper()
+    sql = spark_sql(table.select(cube=cube, swapped=swapped))
+    assert "MULTIPLY" not in sql.upper()
+    assert "'$2$1'" in sql
+
+
+def test_what_is_said_twice_is_translated_once_each_time() -> None:
+    table = ibis.table({"t": "string"}, name="t")
+    parts = table["t"].split("|")
+    sql = spark_sql(table.select(first=parts[0], rest=parts[1:].join("|")))
+    splits = [node.expression.name for node in parse_one(sql, dialect="spark").find_all(exp.RegexpSplit)]
+    assert len(splits) > 2
+    assert set(splits) == {r"\|"}
