@@ -22,7 +22,14 @@ CHOICES = {
 }
 CLUSTERS = ("spark://", "local[")
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-AT_LEAST_ONE = ("web_processes", "web_threads", "worker_processes", "max_readers", "heartbeat_seconds")
+AT_LEAST_ONE = (
+    "web_processes",
+    "web_threads",
+    "worker_processes",
+    "max_readers",
+    "heartbeat_seconds",
+    "mail_link_days",
+)
 ADDRESSES = {
     "database_url": ("postgresql", "postgresql+psycopg"),
     "redis_url": ("redis", "rediss", "unix"),
@@ -98,6 +105,7 @@ class Settings:
     mail_from: str = ""
     mail_domains: tuple[str, ...] = ()  # empty: mail may go to any domain
     mail_attachment_bytes: int = 10 * MIB
+    mail_link_days: int = 7  # how long the link in a mail is good, to a file that is too large for it
 
     lease_seconds: int = 30
     heartbeat_seconds: int = 10

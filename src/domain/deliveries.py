@@ -60,8 +60,10 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class FileOfParcel:
-    """The file that goes with a delivery."""
+    """The file that goes with a delivery, and the account that it is sent for."""
 
+    id: UUID
+    owner_id: UUID
     key: str
     name: str
     size: int

@@ -31,7 +31,7 @@ from src.domain.deliveries import (
 from src.domain.errors import DomainError, FieldError, TooManyRequests
 from src.domain.jobs import JobState, QueueFull
 from src.domain.roles import Actor
-from src.models import Delivery, Job, WebhookSecret
+from src.models import Delivery, File, Job, WebhookSecret
 from src.repositories.accounts import AccountRepository
 from src.repositories.deliveries import DeliveryRepository, WebhookSecretRepository
 from src.repositories.files import FileRepository
@@ -152,7 +152,7 @@ class DeliveryService:
             what=row.what,
             message=self._message(row),
             secrets=self.secrets.good(row.owner_id) if row.channel == Channel.WEBHOOK else (),
-            file=FileOfParcel(file.storage_key, file.name, file.size, file.media_type) if file else None,
+            file=_as_parcel(file, row.owner_id) if file else None,
         )
 
     def arrived(self, delivery_id: UUID, job_id: UUID) -> None:
@@ -243,6 +243,10 @@ class DeliveryService:
             items = [item.payload for item in self.rows.items(row)]
             data = {"group": row.group_key, "count": len(items), "items": items}
         return {"type": row.what, "timestamp": row.created_at.isoformat(), "data": data}
+
+
+def _as_parcel(file: File, owner_id: UUID) -> FileOfParcel:
+    return FileOfParcel(file.id, owner_id, file.storage_key, file.name, file.size, file.media_type)
 
 
 def told_of(job: Job) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Files: looked at before they are kept, counted against the quota, deleted with their bytes."""
 
 import hashlib
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -126,8 +127,7 @@ def store(storage: Storage, path: Path, key: str) -> Upload:
     """Bring a file of this machine into the store; until a row names it, a crash leaves it to the sweep."""
     with storage.create(key) as upload:
         with path.open("rb") as content:
-            while block := content.read(BLOCK):
-                upload.write(block)
+            shutil.copyfileobj(content, upload, BLOCK)
         upload.finish()
     return upload
 

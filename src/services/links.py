@@ -22,9 +22,9 @@ class Link(NamedTuple):
     account_id: UUID
 
 
-def sign(link: Link, settings: Settings) -> tuple[str, int]:
-    """The token of a link, and the second when it expires."""
-    until = int(time.time()) + settings.download_link_minutes * 60
+def sign(link: Link, settings: Settings, *, minutes: int | None = None) -> tuple[str, int]:
+    """The token of a link, and the second when it expires; `minutes` in place of those of the settings."""
+    until = int(time.time()) + (minutes or settings.download_link_minutes) * 60
     return _serializer(settings).dumps([link.file_id.hex, link.account_id.hex, until]), until
 
 

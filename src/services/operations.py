@@ -108,12 +108,15 @@ def plan(wish: Wish, detected: Detected, others: Mapping[str, Detected]) -> Rows
     return apply(wish.steps, scan(INPUT, typed.columns, is_proven=not wish.types), tables)
 
 
+def profile_of(file: File) -> Profile | None:
+    """What its profile found, if it has one."""
+    return None if file.profile is None else Profile.from_json({"detected": file.detected, **file.profile})
+
+
 def reading_of(file: File) -> tuple[Detected, Regular | None]:
     """How the file is read: as its profile found, else as its head looks."""
-    if file.profile is None:
-        return Detected.from_json(file.detected), None
-    profile = Profile.from_json({"detected": file.detected, **file.profile})
-    return profile.detected, profile.regular
+    found = profile_of(file)
+    return (found.detected, found.regular) if found else (Detected.from_json(file.detected), None)
 
 
 def with_types(detected: Detected, types: Mapping[str, ColumnType]) -> Detected:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 import orjson
 
@@ -12,8 +13,10 @@ from src.domain.errors import DomainError
 from src.integrations.mail import Attachment, MailServer, send_mail
 from src.integrations.storage import Storage, open_storage
 from src.integrations.webhook import send_webhook
+from src.services.links import Link, sign
 
 PIECE = 1024 * 1024
+DAY = 24 * 60  # minutes
 Look = Callable[[], None]
 
 
@@ -39,7 +42,7 @@ class Sender:
         )
 
     def _mail(self, parcel: Parcel) -> str:
-        settings = self.settings
+        settings, attachment = self.settings, self._attachment(parcel.file)
         if not settings.smtp_host:
             raise Undeliverable("This service sends no mail any more: SMTP_HOST is not set.")
         server = MailServer(
@@ -56,9 +59,9 @@ class Sender:
             server,
             to=parcel.target.address,
             subject=f"Indicators: {_subject(parcel)}",
-            text=_text(parcel, settings.public_url),
+            text=_text(parcel, settings, is_attached=attachment is not None),
             id_=str(parcel.id),
-            attachment=self._attachment(parcel.file),
+            attachment=attachment,
         )
         return "accepted"
 
@@ -120,10 +123,22 @@ def _subject(parcel: Parcel) -> str:
     return f"{data['kind']} {data['state']}" if "kind" in data else parcel.what
 
 
-def _text(parcel: Parcel, public_url: str) -> str:
+def _text(parcel: Parcel, settings: Settings, *, is_attached: bool) -> str:
     """The message as it is, which is readable, and where to look on."""
     data = parcel.message["data"]
     lines = [orjson.dumps(parcel.message, option=orjson.OPT_INDENT_2).decode()]
-    if public_url and "job" in data:
-        lines.append(f"Follow it: {public_url.rstrip('/')}{data['job']}")
+    if settings.public_url and "job" in data:
+        lines.append(f"Follow it: {settings.public_url.rstrip('/')}{data['job']}")
+    if parcel.file is not None and not is_attached:
+        lines.append(_place_of(parcel.file, settings))
     return "\n\n".join(lines) + "\n"
+
+
+def _place_of(file: FileOfParcel, settings: Settings) -> str:
+    """Where a file is to be had that is too large for a mail: like an attachment, by whoever has the mail."""
+    told = f"The file {file.name} has {file.size:,} bytes, which is too much for a mail."
+    if not settings.public_url:
+        return f"{told} It is kept here: /api/v1/files/{file.id}/content"
+    token, until = sign(Link(file.id, file.owner_id), settings, minutes=settings.mail_link_days * DAY)
+    link = f"{settings.public_url.rstrip('/')}/api/v1/downloads/{token}"
+    return f"{told} Until {datetime.fromtimestamp(until, UTC):%Y-%m-%d %H:%M} UTC it is here:\n{link}"

@@ -5,25 +5,20 @@ from pathlib import Path
 from typing import Any
 
 from src.domain.alerts.backtests import Findings
-from src.domain.files import storage_key
-from src.domain.ids import uuid7
 from src.engine.export import csv_lines
 from src.engine.reading.detect import detect
 from src.services.backtests import CLIENTS_AT_ONCE, Backtest
-from src.services.files import store
 from src.services.reading import read_limits
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
+from src.tasks.tables import stored
 from src.wiring import Services
 
 COLUMNS = ["change", "client_id", "t", "type", "amount"]
 
 
 def backtest_rule(run: JobRun) -> Outcome:
-    """Compare what the rule of the job's arguments finds with what its live version does.
-
-    The hits are stored before the transaction that names them: a slow store must not keep that waiting.
-    """
+    """Compare what the rule of the job's arguments finds with what its live version does."""
     with run.services() as s:
         test = s.backtests.wanted_by(run.job)
         s.housekeeping.sweep_scratch()
@@ -31,7 +26,7 @@ def backtest_rule(run: JobRun) -> Outcome:
     with scratch_folder(run.adapters.settings, run.job) as folder:
         findings = _test(run, test, folder / name)
         detected = detect(folder / name, name, read_limits(run.adapters.settings))
-        upload = store(run.adapters.storage, folder / name, storage_key(uuid7(), run.job.fence))
+        upload = stored(run, folder / name)
 
     def save(s: Services) -> Outcome:
         file = s.files.keep_produced(upload, owner_id=test.owner_id, name=name, detected=detected)

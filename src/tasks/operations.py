@@ -8,24 +8,19 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from src.domain.files import storage_key
-from src.domain.ids import uuid7
-from src.engine.profile import profile
 from src.engine.queries.running import run_query
-from src.engine.queries.values import Query, Ran, TableFile
+from src.engine.queries.values import Query, Ran
 from src.engine.reading.detect import detect
 from src.engine.sandbox import Stopped
 from src.engine.values import Detected
 from src.integrations.storage_upload import Upload
 from src.models import File, Operation
-from src.services.files import check_content
-from src.services.operations import INPUT, Wish, joined_files, name_of, plan, reading_of
+from src.services.operations import INPUT, Wish, joined_files, name_of, plan
 from src.services.reading import cluster_of, read_limits
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
+from src.tasks.tables import Tables, stored
 from src.wiring import Services
-
-BLOCK = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,8 @@ def run_operation(run: JobRun) -> Outcome:
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder(run.adapters.settings, run.job))
         try:
-            sources = {name: _source(run, file, folder, stack) for name, file in work.files.items()}
+            tables = Tables(run, folder, stack)
+            sources = {name: tables.table(file).file for name, file in work.files.items()}
             result = folder / f"result.{work.operation.output}"
             wish = Wish(steps=work.operation.steps, types=work.operation.types)
             others = {id_: sources[name_of(place)].detected for place, id_ in enumerate(work.others)}
@@ -67,7 +63,7 @@ def run_operation(run: JobRun) -> Outcome:
             run.check()
             raise
         detected = detect(result, result.name, limits)
-        upload = _stored(run, result)
+        upload = stored(run, result)
     lineage = _lineage(work, ran, time.monotonic() - began)
     return Outcome(save=lambda s: _kept(s, work, upload, detected, ran, lineage))
 
@@ -80,35 +76,6 @@ def _work(run: JobRun) -> Work:
             files[name_of(place)] = s.file_rows.get_own(UUID(id_), operation.owner_id)
         s.housekeeping.sweep_scratch()
     return Work(operation, files)
-
-
-def _source(run: JobRun, file: File, folder: Path, stack: ExitStack) -> TableFile:
-    """The file, proven to be the one that was stored, as its profile knows it."""
-    path = Path(stack.enter_context(run.adapters.storage.local_path(file.storage_key)))
-    check_content(path, file)
-    if file.profile is None:
-        found = profile(
-            path,
-            Detected.from_json(file.detected),
-            work_dir=folder,
-            on_progress=run.progress,
-            should_stop=run.should_stop,
-            limits=read_limits(run.adapters.settings),
-        )
-        with run.services() as s:
-            s.files.keep_profile(file.id, found.to_json())
-        return TableFile(path, found.detected, found.regular)
-    return TableFile(path, *reading_of(file))
-
-
-def _stored(run: JobRun, result: Path) -> Upload:
-    """The bytes go to the store first; if the row never comes, the sweep takes them."""
-    with run.adapters.storage.create(storage_key(uuid7(), run.job.fence)) as upload:
-        with result.open("rb") as content:
-            while block := content.read(BLOCK):
-                upload.write(block)
-        upload.finish()
-    return upload
 
 
 def _lineage(work: Work, ran: Ran, seconds: float) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """The job that profiles a file: reads all of it, in a child process of bounded memory."""
 
+from pathlib import Path
 from uuid import UUID
 
-from src.engine.profile import Stopped, profile
-from src.engine.values import Detected
-from src.services.reading import read_limits
+from src.engine.sandbox import Stopped
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
+from src.tasks.tables import profiled
 
 
 def profile_file(run: JobRun) -> Outcome:
@@ -20,14 +20,7 @@ def profile_file(run: JobRun) -> Outcome:
         run.adapters.storage.local_path(file.storage_key) as path,
     ):
         try:
-            found = profile(
-                path,
-                Detected.from_json(file.detected),
-                work_dir=folder,
-                on_progress=run.progress,
-                should_stop=run.should_stop,
-                limits=read_limits(run.adapters.settings),
-            )
+            found = profiled(run, file, Path(path), folder)
         except Stopped:
             run.check()
             raise

@@ -9,24 +9,21 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from src.domain.files import storage_key
-from src.domain.ids import uuid7
 from src.domain.rules_reading import read_rules
-from src.engine.profile import Stopped, profile
 from src.engine.queries.running import Question, Ran, run_queries
-from src.engine.queries.values import EngineName, TableFile
+from src.engine.queries.values import EngineName
 from src.engine.reports.formats import WRITERS, Sheet
 from src.engine.reports.making import Making
 from src.engine.reports.planning import plan_of
 from src.engine.reports.values import Made, Table
-from src.engine.values import Detected, Profile
+from src.engine.sandbox import Stopped
 from src.integrations.storage_upload import Upload
 from src.models import File, Report
-from src.services.files import check_content
 from src.services.reading import cluster_of, read_limits
 from src.services.reports import values_of
 from src.services.scratch import scratch_folder
 from src.tasks.running import JobRun, Outcome
+from src.tasks.tables import Tables, stored
 from src.wiring import Services
 
 
@@ -40,9 +37,9 @@ def make_report(run: JobRun) -> Outcome:
     started = time.monotonic()
     with scratch_folder(run.adapters.settings, run.job) as folder, ExitStack() as stack:
         try:
-            work = _Work(run, folder, stack)
-            table = work.table(input_file)
-            reference = work.table(reference_file) if reference_file else None
+            work, tables = _Work(run, folder), Tables(run, folder, stack)
+            table = tables.table(input_file)
+            reference = tables.table(reference_file) if reference_file else None
             made, kept = work.made(report, table, reference)
         except Stopped:
             run.check()
@@ -69,32 +66,11 @@ Kept = dict[str, tuple[Upload, str, str]]
 
 @dataclass
 class _Work:
-    """One attempt: its folder, what is open until it ends, and the engine that found the rows."""
+    """One attempt: its folder, and the engine that found the rows."""
 
     run: JobRun
     folder: Path
-    stack: ExitStack
     engine: EngineName | None = None
-
-    def table(self, file: File) -> Table:
-        """A file with its profile: the one that is kept, or one that is made now and kept."""
-        path = self.stack.enter_context(self.run.adapters.storage.local_path(file.storage_key))
-        check_content(path, file)
-        found = Profile.from_json(file.profile) if file.profile else self.profiled(file, path)
-        return Table(TableFile(path, found.detected, found.regular), found)
-
-    def profiled(self, file: File, path: Path) -> Profile:
-        found = profile(
-            path,
-            Detected.from_json(file.detected),
-            work_dir=self.folder,
-            on_progress=self.run.progress,
-            should_stop=self.run.should_stop,
-            limits=read_limits(self.run.adapters.settings),
-        )
-        with self.run.services() as s:
-            s.files.keep_profile(file.id, found.to_json())
-        return found
 
     def made(self, report: Report, table: Table, reference: Table | None) -> tuple[Made, Kept]:
         rules = read_rules(report.document)
@@ -126,13 +102,7 @@ class _Work:
         return found
 
     def kept(self, path: Path, name: str, form: str) -> tuple[Upload, str, str]:
-        """The bytes in storage; until the job's end names them, a crash leaves them to the sweep."""
-        with self.run.adapters.storage.create(storage_key(uuid7())) as upload:
-            with path.open("rb") as content:
-                while block := content.read(1 << 20):
-                    upload.write(block)
-            upload.finish()
-        return upload, name, WRITERS[form][1].partition(";")[0]
+        return stored(self.run, path), name, WRITERS[form][1].partition(";")[0]
 
 
 def _manifest(

@@ -4,16 +4,21 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
+from email.message import EmailMessage
 from email.policy import default
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from sqlalchemy import func, select
 from standardwebhooks import Webhook
 
 from src.domain.deliveries import DeliveryState
+from src.integrations.storage import Storage, open_storage
 from src.models import Delivery
 from src.tasks.deliveries import deliver
 from src.tasks.handlers import HANDLERS
@@ -23,7 +28,9 @@ from tests.committing import Workshop
 from tests.factories.accounts import Caller
 from tests.factories.receivers import MailBox, Receiver, https_receiver, mail_server
 from tests.factories.workers import run_all
+from tests.integrations.conftest import s3_endpoint
 
+__all__ = ["s3_endpoint"]
 CLIENTS = b"client_id,name,email,date_of_birth\nc1,Ana,ana@example.org,1980-01-31\n"
 TABLE = b"name,amount\nAna,10\nRui,20\n"
 
@@ -52,6 +59,28 @@ def allow(workshop: Workshop, **settings: Any) -> None:
 
 def allow_hooks(workshop: Workshop, receiver: Receiver) -> None:
     allow(workshop, webhook_hosts=(receiver.host,), webhook_ca_file=receiver.ca_file, delivery_seconds=5)
+
+
+def allow_mail(workshop: Workshop, box: MailBox, **settings: Any) -> None:
+    allow(
+        workshop,
+        smtp_host="localhost",
+        smtp_port=box.port,
+        smtp_user=box.user,
+        smtp_password=box.password,
+        smtp_ca_file=box.ca_file,
+        mail_from="indicators@example.org",
+        **{"public_url": "https://indicators.example.org/", **settings},
+    )
+
+
+def operation(caller: Caller, notify: dict[str, Any]) -> dict[str, Any]:
+    """Start one that makes a file."""
+    file = caller.post("/api/v1/files", query_string={"filename": "Março.csv"}, data=TABLE).json
+    body = {"file_id": file["id"], "operation": "dedup", "notify": notify}
+    answer = caller.post("/api/v1/operations", json=body)
+    assert answer.status_code == 202, answer.text
+    return dict(answer.json)
 
 
 def profile(caller: Caller, notify: dict[str, Any], content: bytes = TABLE) -> dict[str, Any]:
@@ -134,16 +163,7 @@ def test_a_redirect_or_a_permission_withdrawn_fails_for_good_and_can_be_sent_aga
 def test_mail_goes_to_each_address_and_names_the_job(
     workshop: Workshop, caller: Caller, box: MailBox
 ) -> None:
-    allow(
-        workshop,
-        smtp_host="localhost",
-        smtp_port=box.port,
-        smtp_user=box.user,
-        smtp_password=box.password,
-        smtp_ca_file=box.ca_file,
-        mail_from="indicators@example.org",
-        public_url="https://indicators.example.org/",
-    )
+    allow_mail(workshop, box)
     job = profile(caller, {"email": ["ana@example.org", "rui@example.org", "ana@example.org"]})
     work()
     assert sorted(letter.rcpt_tos[0] for letter in box.letters) == ["ana@example.org", "rui@example.org"]
@@ -153,25 +173,79 @@ def test_mail_goes_to_each_address_and_names_the_job(
     assert f"https://indicators.example.org/api/v1/jobs/{job['id']}" in text
 
 
+def letter_about(workshop: Workshop, caller: Caller, box: MailBox, **settings: Any) -> EmailMessage:
+    """The mail that tells of an operation's end."""
+    allow_mail(workshop, box, **settings)
+    operation(caller, {"email": ["ana@example.org"]})
+    work()
+    return message_from_bytes(box.letters[-1].content, EmailMessage, policy=default)
+
+
+def test_a_mail_brings_the_file_that_was_made(workshop: Workshop, caller: Caller, box: MailBox) -> None:
+    letter = letter_about(workshop, caller, box)
+    (attachment,) = letter.iter_attachments()
+    assert attachment.get_filename() == "Março-result.csv"
+    assert attachment.get_content() == TABLE.decode()
+    assert "/downloads/" not in str(letter.get_body())
+
+
+def test_a_file_too_large_for_a_mail_is_linked_to_for_some_days(
+    workshop: Workshop, caller: Caller, box: MailBox
+) -> None:
+    letter = letter_about(workshop, caller, box, mail_attachment_bytes=len(TABLE) - 1, mail_link_days=3)
+    text = letter.get_content()
+    assert list(letter.iter_attachments()) == []
+    assert f"Março-result.csv has {len(TABLE)} bytes" in text
+    link = text.split()[-1]
+    assert link.startswith("https://indicators.example.org/api/v1/downloads/")
+    path = link.removeprefix("https://indicators.example.org")
+    answer = workshop.app.test_client().get(path)
+    assert (answer.status_code, answer.data) == (200, TABLE)
+    with services() as s:
+        until = s.session.scalars(select(func.clock_timestamp() + timedelta(days=3))).one()
+    assert f"{until:%Y-%m-%d}" in text
+
+
+def test_without_an_address_of_the_service_a_mail_says_where_the_file_is(
+    workshop: Workshop, caller: Caller, box: MailBox
+) -> None:
+    letter = letter_about(workshop, caller, box, mail_attachment_bytes=1, public_url="")
+    path = letter.get_content().split()[-1]
+    assert caller.get(path).data == TABLE
+
+
+def assert_published(store: Storage, names: list[str], row: dict[str, Any]) -> None:
+    """The file under its own name, and the message beside it."""
+    name = f"daily/marco-result-{row['id'].replace('-', '')[-12:]}.csv"
+    assert sorted(names) == [name, f"{name}.message.json"]
+    with store.open(name) as file:
+        assert file.read() == TABLE
+    with store.open(f"{name}.message.json") as file:
+        assert json.loads(file.read())["data"]["job_id"] == row["job_id"]
+    assert (row["state"], row["error"]) == ("sent", None)
+
+
 def test_a_folder_gets_the_file_and_then_the_message(
     workshop: Workshop, caller: Caller, tmp_path: Path
 ) -> None:
-    allow(workshop, delivery_folders=(f"reports={tmp_path / 'out'}",))
-    job = profile(caller, {"folder": "reports/daily"})
-    with services() as s:  # as a job does that makes a file
-        made = workshop.files.add(content=b"a,b\n1,2\n", name="Vendas Março.csv", kind="produced").id
-    run_all()
-    with services() as s:
-        row = s.job_rows.get(job["id"])
-        row.result = {**(row.result or {}), "output_file_id": str(made)}
+    root = tmp_path / "out"
+    allow(workshop, delivery_folders=(f"reports={root}",))
+    operation(caller, {"folder": "reports/daily"})
     work()
-    found = sorted(path.name for path in (tmp_path / "out" / "daily").iterdir())
-    id_ = deliveries(caller)[0]["id"].replace("-", "")[-12:]
-    assert found == [f"vendas-marco-{id_}.csv", f"vendas-marco-{id_}.csv.message.json"]
-    assert (tmp_path / "out" / "daily" / found[0]).read_bytes() == b"a,b\n1,2\n"
-    message = json.loads((tmp_path / "out" / "daily" / found[1]).read_text())
-    assert message["data"]["job_id"] == job["id"]
-    assert list((tmp_path / "out" / "incoming").iterdir()) == []
+    names = [path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()]
+    assert_published(open_storage(str(root), reserve_bytes=0), names, deliveries(caller)[0])
+
+
+def test_a_bucket_gets_the_file_and_then_the_message(
+    workshop: Workshop, caller: Caller, s3_endpoint: str
+) -> None:
+    url = f"s3://bucket/{uuid4().hex}"
+    allow(workshop, delivery_folders=(f"lake={url}",), s3_endpoint_url=s3_endpoint)
+    operation(caller, {"folder": "lake/daily"})
+    work()
+    store = open_storage(url, reserve_bytes=0, s3_endpoint_url=s3_endpoint)
+    names = [stored.key for stored in store.keys(datetime.now(UTC) + timedelta(minutes=1))]
+    assert_published(store, names, deliveries(caller)[0])
 
 
 def test_a_folder_that_cannot_be_written_to_is_tried_again(
