@@ -22,6 +22,7 @@ from src.api.schemas.events import (
     EventList,
     EventQuery,
 )
+from src.api.short_way import FAILED
 from src.domain.errors import DomainError, FieldError
 from src.domain.event_batches import Outcome
 from src.domain.event_reading import read_event, shown_user_id
@@ -83,6 +84,8 @@ def list_client_events(query: dict[str, Any], client_id: str) -> Response:
 
 def answered() -> Response:
     """The answer to a request that holds one event."""
+    if FAILED in request.environ:
+        raise request.environ[FAILED]
     body = _json_body()
     g.user_id = shown_user_id(body)
     outcome = adapters().intake.append([read_event(body)])[0]
