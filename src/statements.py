@@ -4,7 +4,6 @@ A cursor takes ten times as long as such a statement leaves to do. Values go and
 """
 
 import select
-from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -22,7 +21,14 @@ class Call(NamedTuple):
     """A statement with $1, $2, …, and their values."""
 
     statement: str
-    values: Sequence[Value] = ()
+    values: tuple[Value, ...] = ()
+
+
+class Reading(NamedTuple):
+    """What was read, and how: whoever finds it the same later may go by what followed from it."""
+
+    call: Call
+    rows: tuple[Row, ...]
 
 
 class Statements:

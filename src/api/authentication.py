@@ -11,6 +11,7 @@ from src.domain.errors import Unauthenticated
 from src.domain.roles import Actor, Policy, Role
 from src.repositories.logins import find_login
 from src.services.api_keys import PREFIX, find_actor
+from src.statements import Reading
 from src.wiring import adapters
 
 
@@ -43,7 +44,7 @@ def identify() -> None:
         return
     try:
         find = actor_by_key if is_key(credential) else actor_by_token
-        g.actor = find(adapters().database, credential)
+        g.actor, _ = find(adapters().database, credential)
         name(g.actor)
     except Unauthenticated as refusal:
         g.refusal = refusal
@@ -81,16 +82,17 @@ def is_key(credential: str) -> bool:
     return credential.startswith(PREFIX)
 
 
-def actor_by_token(database: Database, token: str) -> Actor:
+def actor_by_token(database: Database, token: str) -> tuple[Actor, Reading]:
     claims = tokens.read(token, "access")
     family = tokens.family_of(claims)
-    login = find_login(database, family)
-    if login is None or str(login.account_id) != claims["sub"]:
+    found = find_login(database, family)
+    if found is None or str(found[0].account_id) != claims["sub"]:
         raise LoginEnded("Log in again.")
-    return Actor(login.account_id, login.login_name, Role(login.role), family=family)
+    login, reading = found
+    return Actor(login.account_id, login.login_name, Role(login.role), family=family), reading
 
 
-def actor_by_key(database: Database, secret: str) -> Actor:
+def actor_by_key(database: Database, secret: str) -> tuple[Actor, Reading]:
     found = find_actor(database, secret)
     if found is None:
         raise BadApiKey("It is unknown, revoked or expired.")
