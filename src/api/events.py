@@ -84,10 +84,10 @@ def list_client_events(query: dict[str, Any], client_id: str) -> Response:
 
 def answered() -> Response:
     """The answer to a request that holds one event."""
-    if FAILED in request.environ:
-        raise request.environ[FAILED]
     body = _json_body()
     g.user_id = shown_user_id(body)
+    if FAILED in request.environ:
+        raise request.environ[FAILED]
     outcome = adapters().intake.append([read_event(body)])[0]
     if isinstance(outcome, DomainError):
         raise outcome
