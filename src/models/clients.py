@@ -25,12 +25,18 @@ class Client(Base):
             ("email", "="),
             name="ex_client_email",
             using="btree",
-            where=text("deleted_at IS NULL"),
+            where=text("deleted_at IS NULL AND email IS NOT NULL"),
             deferrable=True,
             initially="IMMEDIATE",
         ),
         Index("ix_client_import_id", "import_id", postgresql_using="brin"),
-        Index("ix_client_country_id", text("lower(country)"), "id"),
+        # Like that constraint, without the many clients of whom nothing but the external id is known.
+        Index(
+            "ix_client_country_id",
+            text("lower(country)"),
+            "id",
+            postgresql_where=text("country IS NOT NULL"),
+        ),
     )
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)

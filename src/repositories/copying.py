@@ -1,9 +1,11 @@
 """Finished rows into their table: one COPY, held to what foreign keys ask, and its counts to the rollups."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
@@ -29,6 +31,24 @@ BY_INDEX = text(
 )
 
 
+# Partitions by ranges of moments, and where they begin, in microseconds.
+PARTS = text(
+    r"""SELECT place, extract(epoch FROM CAST(bound[1] AS timestamptz))::bigint * 1000000 AS begin
+        FROM (SELECT c.oid::regclass::text AS place,
+                regexp_match(pg_get_expr(c.relpartbound, c.oid), 'FROM \(''([^'']+)') AS bound
+            FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = CAST(:table AS regclass)) AS part
+        ORDER BY begin"""
+)
+
+
+class Part(NamedTuple):
+    """A table with some of the rows of another one."""
+
+    table: str
+    begin: int | None
+
+
 class Refused(Exception):
     """The rows do not go into the table as they are."""
 
@@ -42,19 +62,33 @@ class Copy:
         self.rows = 0
 
     @contextmanager
-    def receive(self, columns: Sequence[str]) -> Iterator[Callable[[bytes], None]]:
-        """Take a COPY stream. Neither foreign keys nor rollups are looked after: see `hold` and `count`."""
-        statement = f"""COPY {self.target.dataset.table} ({", ".join(columns)}, import_id)
-            FROM STDIN (FORMAT BINARY)"""
+    def begun(self) -> Iterator[None]:
+        """Inside, rows are taken. Foreign keys and rollups are not looked after: see `hold` and `count`."""
         try:
-            with foreign_keys_silenced(self.session), driver_connection(self.session).cursor() as cursor:
+            with foreign_keys_silenced(self.session):
                 self._bring_counts("brought" if self.target.counted else "")
-                with cursor.copy(statement) as copy:
-                    yield copy.write
-                self.rows = cursor.rowcount
+                yield
                 self._bring_counts("")
         except (psycopg.IntegrityError, psycopg.DataError) as error:
             raise Refused from error
+
+    def take(self, path: Path, columns: Sequence[str], part: int) -> None:
+        """Copy rows to a part of the table.
+
+        Straight there: with a trigger that looks at all rows, a table in parts takes them one at a time. What
+        that trigger does for their keys is done by `take_keys`.
+        """
+        self.rows += self._copy(f"{self.parts[part].table} ({', '.join(columns)}, import_id)", path)
+
+    def take_keys(self, path: Path) -> None:
+        """Copy the keys of rows to the table that they have."""
+        self._copy(f"{self.target.keys} ({self.target.dataset.key_column})", path)
+
+    @cached_property
+    def parts(self) -> list[Part]:
+        """What the table consists of: its partitions, or itself."""
+        found = self.session.execute(PARTS, {"table": self.target.dataset.table})
+        return [Part(*row) for row in found] or [Part(self.target.dataset.table, None)]
 
     def hold(self, reference: Reference, used: Path) -> bool:
         """Keep what rows point to from being removed, as foreign keys do; False if some is gone already.
@@ -90,14 +124,17 @@ class Copy:
 
     def _receive(self, table: str, columns: str, path: Path) -> int:
         """Take a COPY stream that was written to a file."""
+        self.session.execute(text(f"CREATE TEMP TABLE {table} ({columns}) ON COMMIT DROP"))
+        return self._copy(table, path)
+
+    def _copy(self, where: str, path: Path) -> int:
+        """Copy a file as it is; how many rows it has."""
+        statement = f"COPY {where} FROM STDIN (FORMAT BINARY)"
         with driver_connection(self.session).cursor() as cursor:
-            cursor.execute(f"CREATE TEMP TABLE {table} ({columns}) ON COMMIT DROP")
-            with cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy, path.open("rb") as file:
+            with cursor.copy(statement) as copy, path.open("rb") as file:
                 while block := file.read(BLOCK):
                     copy.write(block)
-            received: int = cursor.rowcount
-            cursor.execute(f"ANALYZE {table}")
-        return received
+            return int(cursor.rowcount)
 
     def count(self) -> None:
         """Add it to the rollups: whoever changes rows waits from here to the commit."""

@@ -14,7 +14,6 @@ from src.domain.roles import SCOPES, Actor, Role
 from src.models import ApiKey
 from src.repositories.logins import ApiKeyRepository, find_key
 from src.services.audit import AuditTrail
-from src.statements import Reading
 
 PREFIX = "ind_"
 SHOWN = 10
@@ -60,14 +59,14 @@ class ApiKeyService:
             self.audit.note(by, "api-key.revoked", "api-key", key.id)
 
 
-def find_actor(database: Database, secret: str) -> tuple[Actor, Reading] | None:
-    """Who this key stands for, if it is good, and how that was read."""
+def find_actor(database: Database, secret: str) -> Actor | None:
+    """Who this key stands for, if it is good."""
     found = find_key(database, hash_of(secret))
     if found is None:
         return None
-    key, reading = found
-    role, scopes = Role(key.login.role), frozenset(key.scopes)
-    return Actor(key.login.account_id, key.login.login_name, role, key_id=key.id, scopes=scopes), reading
+    login = found.login
+    role, scopes = Role(login.role), frozenset(found.scopes)
+    return Actor(login.account_id, login.login_name, role, key_id=found.id, scopes=scopes)
 
 
 def hash_of(secret: str) -> str:

@@ -54,10 +54,10 @@ class Asking:
         has_failed = self._reading.done() and self._reading.exception() is not None
         return has_failed or self._source.should_stop()
 
-    def note_written(self, done: int, total: int, unit: str) -> None:
+    def note_written(self, rows: int) -> None:
         """While the file is read, that is the progress."""
         if self._reading.done():
-            self._source.on_progress(done, max(total, self.loaded.rows_good), unit)
+            self._source.on_progress(rows, self.loaded.rows_good, "rows")
 
     def hold(self, copy: Copy, written: Written) -> None:
         """Lock what rows point to, as their foreign keys would have; take away what was made for others."""

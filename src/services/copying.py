@@ -2,7 +2,7 @@
 
 A child reads the file and keeps its good rows in blocks. A thread hears of each block, and asks the database,
 on a connection of its own, for the ids of new names and for keys that are there already. A second child makes
-a COPY stream of the blocks of which that is known, and the job's own connection takes it.
+pieces of the blocks of which that is known, each a COPY stream, and the job's own connection takes them.
 """
 
 import time
@@ -17,9 +17,11 @@ from src.database import Database
 from src.domain.datasets import DATASETS
 from src.engine.imports.loading import LoadPlan
 from src.engine.imports.writing import (
+    Piece,
     RowPlan,
     TargetColumn,
     Written,
+    piece_path,
     write_rows,
 )
 from src.models import Import
@@ -124,7 +126,18 @@ class CopyingService:
         self, imported: Import, plan: LoadPlan, source: Source, copy: Copy, asking: "Asking"
     ) -> Written:
         row_plan = _row_plan(plan, copy)
-        with copy.receive([column.name for column in row_plan.columns]) as write:
+        columns = [column.name for column in row_plan.columns]
+
+        def take(piece: Piece) -> None:
+            path = piece_path(source.folder, piece.number)
+            if piece.part is None:
+                copy.take_keys(path)
+            else:
+                copy.take(path, columns, piece.part)
+                asking.note_written(copy.rows)
+            path.unlink()
+
+        with copy.begun():
             written = write_rows(
                 plan,
                 row_plan,
@@ -132,8 +145,7 @@ class CopyingService:
                 faults=source.found,
                 orders=asking.orders,
                 import_id=imported.id,
-                on_block=write,
-                on_progress=asking.note_written,
+                on_piece=take,
                 should_stop=asking.should_stop,
                 limits=source.limits,
             )
@@ -181,7 +193,14 @@ def _row_plan(plan: LoadPlan, copy: Copy) -> RowPlan:
             )
         )
     order, key = place_of(plan, target.dataset.order_by), place_of(plan, target.dataset.key)
-    return RowPlan(columns=tuple(columns), order=order, key=key, folds=target.dataset.folds)
+    return RowPlan(
+        columns=tuple(columns),
+        order=order,
+        key=key,
+        folds=target.dataset.folds,
+        begins=tuple(part.begin for part in copy.parts if part.begin is not None),
+        has_keys=bool(target.keys),
+    )
 
 
 def _account(asking: Asking, written: Written, copy: Copy) -> Copied:

@@ -93,13 +93,24 @@ def test_transactions_go_the_same_way(imports: Imports) -> None:
     imports.load("clients", "client_id,name,email,date_of_birth\nc1,Ana,a@example.org,1980-01-01\n")
     header = "transaction_id,client_id,transaction_type,transaction_date,currency,amount\n"
     rows = "".join(f"t{n},c1,sell,{1990 + n % 30}-05-06 07:08:09,eur,-{n}.25\n" for n in range(ROWS))
+    edges = (
+        "1970-01-01 00:00:00",
+        "1974-12-31 23:59:59.999999",
+        "1975-01-01 00:00:00",
+        "2099-12-31 23:59:59",
+    )
+    rows += "".join(f"e{n},c1,buy,{edge},eur,1\n" for n, edge in enumerate(edges))
     done = imports.load("transactions", header + rows + "t5,c1,buy,2020-01-01,eur,1\n")
-    assert counts(done) == {"rows_read": ROWS + 1, "inserted": ROWS, "duplicate": 1}
+    assert "copy" in done.report["seconds"]
+    assert counts(done) == {"rows_read": ROWS + 5, "inserted": ROWS + 4, "duplicate": 1}
     found: list[tuple[Any, ...]] = table(
         """SELECT transaction_date::text, currency, amount::text, (SELECT count(*) FROM transaction_key),
                (SELECT count(*) FROM transaction) FROM transaction WHERE transaction_id = 't31'"""
     )
-    assert found == [("1991-05-06 07:08:09+00", "EUR", "-31.25", ROWS, ROWS)]
+    assert found == [("1991-05-06 07:08:09+00", "EUR", "-31.25", ROWS + 4, ROWS + 4)]
+    assert table(
+        "SELECT tableoid::regclass::text FROM transaction WHERE transaction_id LIKE 'e%' ORDER BY 1"
+    ) == [(f"partitions.transaction_{year}",) for year in (1970, 1970, 1975, 2095)]
 
 
 def test_what_is_written_afterwards_is_counted_by_the_triggers_again(imports: Imports) -> None:

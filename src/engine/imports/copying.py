@@ -1,9 +1,10 @@
-"""Good rows as a binary COPY stream for PostgreSQL, through a pipe: who reads slowly slows us down."""
+"""Good rows as a binary COPY stream: in a file, or through a pipe, where who reads slowly slows us down."""
 
 import os
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -66,6 +67,16 @@ class CopyStream:
                     rest = rest[os.write(self._pipe, rest) :]
             except OSError as error:
                 self._failure = error
+
+
+def write_copy(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """A file that COPY takes as a whole."""
+    encoder = ArrowToPostgresBinaryEncoder(schema)
+    with path.open("wb") as file:
+        file.write(encoder.write_header())
+        for batch in batches:
+            file.write(encoder.write_batch(batch))
+        file.write(encoder.finish())
 
 
 def row_schema(plan: LoadPlan) -> pa.Schema:

@@ -1,51 +1,51 @@
-"""The child's part of writing: kept rows, with ids in place of names, as a COPY stream for their table."""
+"""The child's part of writing: kept rows, with ids in place of names, in pieces that COPY takes."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from src.engine.imports.copying import CopyStream
+from src.engine.imports.copying import write_copy
 from src.engine.imports.folding import Folding
 from src.engine.imports.making import Maker, makers_of, write_ids
 from src.engine.imports.plans import LoadPlan
 from src.engine.imports.repeats import Flags, Integers, Seen, first_lines
 from src.engine.imports.spooling import ROWS, block_path, read_block, refused_path, spool_schema
-from src.engine.imports.writing import RowPlan, order_path, unused_path, used_path
+from src.engine.imports.writing import RowPlan, order_path, piece_path, unused_path, used_path
 from src.engine.reading.faults import FaultFile, Found
 from src.engine.values import OnProgress, Sandbox
 
 SUSPECTS = "suspects.arrows"  # rows whose key may stand further up
 NAMELESS = "nameless.arrows"  # keys of rows with unknown names
 KEY_SCHEMA = pa.schema([("line", pa.int64()), ("key", pa.string())])
+KEYS = pa.schema([("key", pa.string())])
 MOST_AT_A_TIME = 4 * ROWS  # of them
 
 
 def write_rows(
     arguments: Mapping[str, Any], folder: Path, sandbox: Sandbox, on_progress: OnProgress
 ) -> dict[str, Any]:
-    """Give the rows to the pipe as they are ordered, and fold what is counted of them into files."""
-    del folder, sandbox
+    """Make pieces of the rows as they are ordered, and fold what is counted of them into files."""
+    del folder, sandbox, on_progress
     pa.set_cpu_count(1)
     plan, load_plan = RowPlan.from_json(arguments["plan"]), LoadPlan.from_json(arguments["load_plan"])
     spool = Path(arguments["spool"])
     makers = makers_of(plan, load_plan)
-    schema = pa.schema([*((maker.name, maker.type) for maker in makers), ("import_id", pa.binary())])
     folding = Folding(plan.folds, spool) if plan.folds else None
     with (
         FaultFile(Path(arguments["faults"])) as faults,
-        CopyStream(schema, arguments["pipe"]) as stream,
+        os.fdopen(arguments["pipe"], "wb", buffering=0) as told,
     ):
-        out = _Out(schema, bytes.fromhex(arguments["import_id"]), stream, folding)
+        out = _Out(plan, makers, bytes.fromhex(arguments["import_id"]), spool, told, folding)
         writer = _Writer(spool, plan, makers, out, faults, load_plan)
         for number in _orders(arguments["orders"]):
             writer.take(number)
-            on_progress(out.rows, out.rows, "rows")
         writer.settle()
     if folding:
         folding.finish()
@@ -73,23 +73,53 @@ def _orders(pipe: int) -> Iterator[int]:
 
 
 class _Out:
-    """Where finished rows go."""
+    """Where finished rows go: to pieces, each of which is told of."""
 
     def __init__(
-        self, schema: pa.Schema, import_id: bytes, stream: CopyStream, folding: Folding | None
+        self,
+        plan: RowPlan,
+        makers: list[Maker],
+        import_id: bytes,
+        folder: Path,
+        told: IO[bytes],
+        folding: Folding | None,
     ) -> None:
-        self._schema, self._import_id = schema, pa.array([import_id], pa.binary())
-        self._stream, self._folding = stream, folding
-        self.rows = 0
+        self._plan, self._folder, self._told, self._folding = plan, folder, told, folding
+        self._schema = pa.schema(
+            [*((maker.name, maker.type) for maker in makers), ("import_id", pa.binary())]
+        )
+        self._import_id = pa.array([import_id], pa.binary())
+        self._pieces = self.rows = 0
 
     def add(self, columns: list[pa.Array]) -> None:
+        """Rows, sorted by the order of the plan if it has one."""
         size = len(columns[0])
         same = self._import_id.take(pa.array(np.zeros(size, np.int64)))
         batch = pa.record_batch([*columns, same], schema=self._schema)
-        self._stream.add(batch)
+        for part, rows in self._parts(batch):
+            self._put(part, rows)
+        if self._plan.has_keys and self._plan.key is not None:
+            keys = columns[self._plan.key]
+            self._put(None, pa.record_batch([keys.take(pc.sort_indices(keys))], schema=KEYS))
         if self._folding:
             self._folding.add(batch)
         self.rows += size
+
+    def _parts(self, batch: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
+        """The rows of each part of the table."""
+        if self._plan.order is None or not self._plan.begins:
+            yield 0, batch
+            return
+        moments = batch.column(self._plan.order).cast(pa.int64()).to_numpy()
+        ends = np.searchsorted(moments, self._plan.begins[1:]).tolist()
+        for part, (begin, end) in enumerate(pairwise([0, *ends, len(batch)])):
+            if begin < end:
+                yield part, batch.slice(begin, end - begin)
+
+    def _put(self, part: int | None, rows: pa.RecordBatch) -> None:
+        write_copy(piece_path(self._folder, self._pieces), rows.schema, [rows])
+        self._told.write(orjson.dumps({"number": self._pieces, "part": part}) + b"\n")
+        self._pieces += 1
 
 
 class _Writer:
@@ -238,9 +268,16 @@ class _Writer:
         if not len(rows):
             return
         if self._plan.order is not None:
-            rows = rows.take(pc.sort_indices(rows[self._plan.order + 1]))
+            rows = rows.take(_order(rows[self._plan.order + 1]))
         columns = zip(self._makers, rows.columns[1:], strict=True)
         self._out.add([maker.make(column.combine_chunks()) for maker, column in columns])
+
+
+def _order(column: pa.ChunkedArray) -> pa.Array:
+    """Where sorted values come from; moments are sorted as numbers, which is faster."""
+    if not pa.types.is_timestamp(column.type) or column.null_count:
+        return pc.sort_indices(column)
+    return pa.array(np.argsort(column.cast(pa.int64()).to_numpy()))
 
 
 def _text(rows: pa.Table, place: int) -> pa.Array:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pgpq import ArrowToPostgresBinaryEncoder
 
+from src.engine.imports.copying import write_copy
 from src.engine.imports.plans import LoadPlan
 from src.engine.imports.spooling import spool_schema
 from src.engine.imports.writing import RowPlan, TargetColumn
@@ -67,11 +67,7 @@ class Maker:
 
 def write_ids(path: Path, ids: Integers) -> None:
     """As a COPY stream of one column: there may be a million of them."""
-    batch = pa.record_batch([pa.array(ids)], schema=IDS)
-    encoder = ArrowToPostgresBinaryEncoder(IDS)
-    with path.open("wb") as file:
-        for part in (encoder.write_header(), encoder.write_batch(batch), encoder.finish()):
-            file.write(part)
+    write_copy(path, IDS, [pa.record_batch([pa.array(ids)], schema=IDS)])
 
 
 def makers_of(plan: RowPlan, load_plan: LoadPlan) -> list[Maker]:

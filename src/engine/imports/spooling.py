@@ -18,7 +18,8 @@ from src.domain.datasets import Field
 from src.engine.imports.copying import CopyStream, refused_schema, row_schema
 from src.engine.imports.plans import LoadPlan
 
-ROWS = 65_536  # of a block, at least; sorted together: neighbours in an index are written together
+ROWS = 65_536  # of a block; sorted together: neighbours in an index are written together
+FIRST_ROWS = 8_192  # of the first block, so that writing begins soon; the next ones are twice as large each
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 MOST_NAMES = 1_000_000  # they are in the memory of one process
 
@@ -34,6 +35,7 @@ class Spool:
         self._numbers = {place: _Numbers() for place, field in enumerate(fields) if field.reference}
         self._waiting: list[pa.RecordBatch] = []
         self._rows = self._blocks = 0
+        self._wanted = FIRST_ROWS
 
     def __enter__(self) -> Self:
         return self
@@ -50,10 +52,14 @@ class Spool:
         return sum(len(numbers) for numbers in self._numbers.values()) > MOST_NAMES
 
     def add(self, rows: pa.RecordBatch) -> None:
-        self._waiting.append(rows)
-        self._rows += len(rows)
-        if self._rows >= ROWS:
-            self._write()
+        while len(rows):
+            part = rows.slice(0, self._wanted - self._rows)
+            self._waiting.append(part)
+            self._rows += len(part)
+            rows = rows.slice(len(part))
+            if self._rows == self._wanted:
+                self._write()
+                self._wanted = min(2 * self._wanted, ROWS)
 
     def _write(self) -> None:
         columns = [

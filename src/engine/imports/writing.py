@@ -1,4 +1,4 @@
-"""A file into a table while it is read: one child keeps the good rows in blocks, another one writes them.
+"""A file into a table while it is read: one child keeps good rows in blocks, another makes pieces for COPY.
 
 Between the two stands the caller, who tells for each block what only the database knows.
 """
@@ -60,18 +60,31 @@ class TargetColumn:
 
 @dataclass(frozen=True, kw_only=True)
 class RowPlan:
-    """How kept rows become rows of a table, column by column; `order` and `key` are places of such."""
+    """How kept rows become rows of a table, column by column; `order` and `key` are places of such.
+
+    A table in parts by `order` tells from which microsecond on each has its rows.
+    """
 
     columns: tuple[TargetColumn, ...]
     order: int | None = None
     key: int | None = None
     folds: Folds | None = None
+    begins: tuple[int, ...] = ()
+    has_keys: bool = False  # the keys go to a table of their own as well
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         columns = tuple(TargetColumn(**column) for column in data["columns"])
         folds = data["folds"] and Folds(**data["folds"])
-        return cls(**{**data, "columns": columns, "folds": folds})
+        return cls(**{**data, "columns": columns, "folds": folds, "begins": tuple(data["begins"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Piece:
+    """A file with some rows for a part of the table, or, without a part, with their keys."""
+
+    number: int
+    part: int | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +124,11 @@ class Orders:
 
 def order_path(folder: Path, number: int) -> Path:
     return folder / f"order-{number}.json"
+
+
+def piece_path(folder: Path, number: int) -> Path:
+    """A COPY stream."""
+    return folder / f"piece-{number}.copy"
 
 
 def used_path(folder: Path, place: int) -> Path:
@@ -157,16 +175,16 @@ def keep_rows(
         work_dir=folder,
         on_progress=on_progress,
         should_stop=should_stop,
-        on_block=_Words(on_block),
+        on_block=_Words(lambda word: on_block(Block(**word))),
     )
     return Loaded.from_json(answer)
 
 
 class _Words:
-    """Puts the pieces of a stream together to lines, each of which tells of a block."""
+    """Puts what comes of a stream together to lines, each of which tells of something."""
 
-    def __init__(self, on_block: Callable[[Block], object]) -> None:
-        self._on_block = on_block
+    def __init__(self, on_word: Callable[[dict[str, Any]], object]) -> None:
+        self._on_word = on_word
         self._pieces: list[bytes] = []
 
     def __call__(self, piece: bytes) -> None:
@@ -174,7 +192,7 @@ class _Words:
         for end in ends:
             word = b"".join([*self._pieces, end])
             self._pieces.clear()
-            self._on_block(Block(**orjson.loads(word)))
+            self._on_word(orjson.loads(word))
         self._pieces.append(rest)
 
 
@@ -186,12 +204,11 @@ def write_rows(
     faults: Path,
     orders: Orders,
     import_id: UUID,
-    on_block: Callable[[bytes], object],
-    on_progress: OnProgress = ignore_progress,
+    on_piece: Callable[[Piece], object],
     should_stop: ShouldStop = never,
     limits: ReadLimits,
 ) -> Written:
-    """Give `on_block` a COPY stream of the kept rows, as the orders come.
+    """Make pieces of the kept rows, as the orders come, and tell of each: the child waits for nobody.
 
     What is counted of them is written to the folder, if the plan says so; repeated keys, and rows that the
     database knows to be wrong, to `faults`.
@@ -209,9 +226,8 @@ def write_rows(
         arguments,
         replace(limits.sandbox, memory=512 * MIB, seconds=SECONDS, environment=GIVES_BACK),
         work_dir=folder,
-        on_progress=on_progress,
         should_stop=should_stop,
-        on_block=on_block,
+        on_block=_Words(lambda word: on_piece(Piece(**word))),
         given=orders.reading,
     )
     return Written(**answer)

@@ -21,7 +21,15 @@ from src.engine.imports import emitting
 from src.engine.imports.intake import read_spooled
 from src.engine.imports.repeats import Seen
 from src.engine.imports.spooling import ROWS
-from src.engine.imports.writing import Known, RowPlan, TargetColumn, order_path, unused_path, used_path
+from src.engine.imports.writing import (
+    Known,
+    RowPlan,
+    TargetColumn,
+    order_path,
+    piece_path,
+    unused_path,
+    used_path,
+)
 from src.engine.reading.detect import detect
 from src.engine.sandbox import ignore_progress
 from tests.engine.importing import LIMITS, plan_of
@@ -78,7 +86,7 @@ def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     arguments = {
         "spool": str(folder),
         "load_plan": plan.to_json(),
-        "plan": asdict(RowPlan(columns=COLUMNS, order=2, key=0)),
+        "plan": asdict(RowPlan(columns=COLUMNS, order=2, key=0, has_keys=True)),
         "faults": str(folder / "found.parquet"),
         "orders": reading,
         "import_id": "00" * 16,
@@ -89,7 +97,11 @@ def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     thread.join()
     faults = pq.read_table(folder / "found.parquet").to_pylist()
     found = [(row["line"], row["code"], row["value"], row["detail"]) for row in faults]
-    rows = written(stream[0])
+    pieces = [json.loads(line) for line in stream[0].splitlines()]
+    by_part = [(piece["part"], piece_path(folder, piece["number"]).read_bytes()) for piece in pieces]
+    rows = [row for part, content in by_part if part is not None for row in written(content)]
+    keys = [key for part, content in by_part if part is None for (key,) in cells_of(content)]
+    assert sorted(keys) == sorted(key.encode() for key, *_ in rows)
     unused = of_ids(unused_path(folder, 1))
     assert (answer["rows"], answer["unused"]) == (len(rows), len(unused))
     assert set(of_ids(used_path(folder, 1))) == {client for _, client, _ in rows}
@@ -102,9 +114,7 @@ def of_array(written: str) -> list[str]:
 
 
 def of_ids(path: Path) -> list[int]:
-    """Of a binary COPY stream of bigints."""
-    content = path.read_bytes()[19:-2]
-    return [int.from_bytes(content[place + 6 : place + 14]) for place in range(0, len(content), 14)]
+    return [int.from_bytes(id_) for (id_,) in cells_of(path.read_bytes())]
 
 
 def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
@@ -127,6 +137,10 @@ def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]
 
 def written(stream: bytes) -> list[tuple[str, int, str]]:
     """Of a binary COPY stream of a text, a bigint, a text and bytes."""
+    return [(key.decode(), int.from_bytes(id_), text.decode()) for key, id_, text, _ in cells_of(stream)]
+
+
+def cells_of(stream: bytes) -> list[list[bytes]]:
     rows, place = [], 19
     while (count := int.from_bytes(stream[place : place + 2], signed=True)) != -1:
         place += 2
@@ -135,7 +149,7 @@ def written(stream: bytes) -> list[tuple[str, int, str]]:
             size = int.from_bytes(stream[place : place + 4])
             cells.append(stream[place + 4 : place + 4 + size])
             place += 4 + size
-        rows.append((cells[0].decode(), int.from_bytes(cells[1]), cells[2].decode()))
+        rows.append(cells)
     return rows
 
 
