@@ -17,7 +17,7 @@ from src.repositories.targets import Target
 SETTINGS = (
     "SET LOCAL statement_timeout = 0",  # the lease bounds the job, not a clock in the database
     "SET LOCAL lock_timeout = 0",  # and an import that waits is not begun again from its first byte
-    "SET LOCAL idle_in_transaction_session_timeout = '10min'",
+    "SET LOCAL idle_in_transaction_session_timeout = '1h'",  # as long as a child may read or write
     "SET LOCAL work_mem = '192MB'",
 )
 NAMES_AT_A_TIME = 20_000
