@@ -185,9 +185,12 @@ class Direct:
         self._number: str | None = None
 
     def run(self, statement: str, *values: Value) -> list[Row]:
-        call = Call(statement, values)
-        statements = self._statements
-        return statements.run(BEGIN, call)[1] if statements.is_idle else statements.run(call)[0]
+        return self.run_all(Call(statement, values))[0]
+
+    def run_all(self, *calls: Call) -> list[list[Row]]:
+        if self._statements.is_idle:
+            return self._statements.run(BEGIN, *calls)[1:]
+        return self._statements.run(*calls)
 
     def note(self, number: str) -> None:
         self._number = number

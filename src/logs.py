@@ -2,9 +2,9 @@
 
 import fcntl
 import logging
-import logging.handlers
 import os
 import sys
+import threading
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -22,33 +22,85 @@ OWN_MEMBERS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName
 Event = MutableMapping[str, Any]
 
 
-class SharedFile(logging.handlers.WatchedFileHandler):
-    """A file that several processes write to. Who finds it full rotates it, alone; all others follow."""
+class Console(logging.StreamHandler):  # type: ignore[type-arg]  # of any text stream
+    """Each line is one write, so threads need no lock; behind one, they queued at each other's writes."""
+
+    def createLock(self) -> None:  # noqa: N802  logging's name
+        self.lock = None
+
+
+class SharedFile(logging.Handler):
+    """A file that several threads and processes write to, without a lock: each line is one write at its end.
+
+    Who finds it full rotates it, alone; all others follow.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+        self._opening = threading.Lock()
+        self._file = -1
+        self._known: tuple[int, int] | None = None
+
+    def createLock(self) -> None:  # noqa: N802  logging's name
+        self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # a file that can't be rotated grows
-            if self._is_full():
-                self._rotate()
         try:
-            super().emit(record)
+            os.write(self._current(), f"{self.format(record)}\n".encode())
         except OSError:
             self.handleError(record)
 
-    def _is_full(self) -> bool:
-        with suppress(FileNotFoundError):
-            return os.stat(self.baseFilename).st_size >= ROTATE_AT
-        return False
+    def close(self) -> None:
+        with self._opening:
+            if self._file != -1:
+                os.close(self._file)
+            self._file, self._known = -1, None
+        super().close()
+
+    def _current(self) -> int:
+        """The file that has the name at this moment."""
+        if self._size() >= ROTATE_AT:
+            with suppress(OSError):  # a file that can't be rotated grows
+                self._rotate()
+            self._size()
+        if self._known is None:
+            with self._opening:
+                self._open()
+        return self._file
+
+    def _size(self) -> int:
+        """Of the file that has the name now; forgets the one that is open, when that is another."""
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            self._known = None
+            return 0
+        if (found.st_dev, found.st_ino) != self._known:
+            self._known = None
+        return found.st_size
+
+    def _open(self) -> None:
+        """In the place of the one that is open, to which another thread may be writing."""
+        fresh = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        if self._file == -1:
+            self._file = fresh
+        else:
+            os.dup2(fresh, self._file, inheritable=False)
+            os.close(fresh)
+        found = os.fstat(self._file)
+        self._known = found.st_dev, found.st_ino
 
     def _rotate(self) -> None:
         """Under a lock on the folder, which the kernel drops when its holder dies; if it is still needed."""
-        folder = os.open(Path(self.baseFilename).parent, os.O_RDONLY)
+        folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)
-            if self._is_full():
+            if self._size() >= ROTATE_AT:
                 for number in range(KEPT - 1, 0, -1):
                     with suppress(FileNotFoundError):
-                        os.replace(f"{self.baseFilename}.{number}", f"{self.baseFilename}.{number + 1}")
-                os.replace(self.baseFilename, f"{self.baseFilename}.1")
+                        os.replace(f"{self._path}.{number}", f"{self._path}.{number + 1}")
+                os.replace(self._path, f"{self._path}.1")
         finally:
             os.close(folder)
 
@@ -96,9 +148,9 @@ def configure(*, level: str = "INFO", style: str = "auto", folder: str = "") -> 
     """Send everything that the standard logging gets to stderr and, as JSON, to a rotated file."""
     _leave_out_what_nobody_reads()
     is_json = style == "json" or (style == "auto" and not sys.stderr.isatty())
-    console: logging.Handler = logging.StreamHandler(sys.stderr)
+    console = Console(sys.stderr)
     console.setFormatter(JsonLine() if is_json else _for_terminals())
-    handlers = [console]
+    handlers: list[logging.Handler] = [console]
     if folder:
         Path(folder).mkdir(parents=True, exist_ok=True)
         handlers.append(_file(folder, "app.log"))
@@ -117,7 +169,7 @@ def _leave_out_what_nobody_reads() -> None:
 
 
 def _file(folder: str, name: str) -> SharedFile:
-    file = SharedFile(Path(folder, name), delay=True)
+    file = SharedFile(Path(folder, name))
     file.setFormatter(JsonLine())
     return file
 

@@ -4,7 +4,6 @@ A cursor takes ten times as long as such a statement leaves to do. Values go and
 """
 
 import select
-from collections.abc import Sequence
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -22,7 +21,14 @@ class Call(NamedTuple):
     """A statement with $1, $2, …, and their values."""
 
     statement: str
-    values: Sequence[Value] = ()
+    values: tuple[Value, ...] = ()
+
+
+class Reading(NamedTuple):
+    """What was read, and how: whoever finds it the same later may go by what followed from it."""
+
+    call: Call
+    rows: tuple[Row, ...]
 
 
 class Statements:
@@ -66,8 +72,7 @@ class Statements:
         libpq.get_result()
         libpq.exit_pipeline_mode()
         for result in results:
-            if result.status == ExecStatus.FATAL_ERROR:
-                raise error_from_result(result)
+            self._check(result)
         return [rows_of(result) for result in results[:-1]]
 
     def _name(self, statement: str) -> bytes:
@@ -76,9 +81,9 @@ class Statements:
         if name is None:
             if len(self._kept) >= MOST_KEPT:
                 oldest = next(iter(self._kept))
-                _check(self._libpq.exec_(b"DEALLOCATE " + self._kept.pop(oldest)))
+                self._check(self._libpq.exec_(b"DEALLOCATE " + self._kept.pop(oldest)))
             name = b"kept_%d" % next(NUMBERS)
-            _check(self._libpq.prepare(name, statement.encode()))
+            self._check(self._libpq.prepare(name, statement.encode()))
             self._kept[statement] = name
         return name
 
@@ -101,6 +106,13 @@ class Statements:
             if result is not None:
                 return result
 
+    def _check(self, result: Any) -> None:
+        """Raise what went wrong. Of a connection that is lost, libpq tells no more than that."""
+        if self._libpq.status != ConnStatus.OK:
+            raise psycopg.OperationalError("the connection is lost")
+        if result.status == ExecStatus.FATAL_ERROR:
+            raise error_from_result(result)
+
     def _wait(self, events: int) -> int:
         self._poll.register(self._libpq.socket, events)
         return self._poll.poll()[0][1]
@@ -119,8 +131,3 @@ def rows_of(result: Any) -> list[Row]:
 
 def _text(value: Value) -> bytes | None:
     return None if value is None else str(value).encode()
-
-
-def _check(result: Any) -> None:
-    if result.status == ExecStatus.FATAL_ERROR:
-        raise error_from_result(result)

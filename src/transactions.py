@@ -29,6 +29,10 @@ class Transaction(Protocol):
 
     def run(self, statement: str, *values: Value) -> list[Row]: ...
 
+    def run_all(self, *calls: Call) -> list[list[Row]]:
+        """The rows of each, in one round trip."""
+        ...
+
     def finish(self, statement: str, *values: Value) -> list[Row] | None:
         """Run the last statement. None: it is committed, but its rows were lost on the way."""
         ...
@@ -52,6 +56,9 @@ class InSession:
         connection = self._session.connection()
         connection.info["wrote"] = True
         return run_on(connection, statement, values)
+
+    def run_all(self, *calls: Call) -> list[list[Row]]:
+        return [self.run(call.statement, *call.values) for call in calls]
 
     def finish(self, statement: str, *values: Value) -> list[Row] | None:
         return self.run(statement, *values)

@@ -22,13 +22,15 @@ from src.database import (
     savepoint,
 )
 from src.domain.errors import Conflict
-from src.transactions import TRANSACTION, was_committed
+from src.statements import MOST_KEPT, Call, told
+from src.transactions import ASSIGNED, TRANSACTION, was_committed
 from tests.committing import Workshop, own_settings, workshop
 from tests.proxy import Proxy, socket_of, through
 
 __all__ = ["own_settings", "workshop"]
 
 ADD = text("INSERT INTO login_throttle (login_name, network, failures) VALUES (:name, 'here', 1)")
+ADD_BY_HAND = ADD.text.replace(":name", "$1")
 COUNT = text("SELECT count(*) FROM login_throttle WHERE login_name = :name")
 
 
@@ -63,11 +65,10 @@ class TestUnitOfWork:
     def test_what_is_asked_without_one_is_committed_at_once_and_leaves_the_others_theirs(
         self, workshop: Workshop
     ) -> None:
-        add_at_once = ADD.text.replace(":name", "$1")
-        assert workshop.database.ask(add_at_once, "asked") == []
+        assert workshop.database.ask(ADD_BY_HAND, "asked") == []
         assert count(workshop.another_database(), "asked") == 1
         with pytest.raises(psycopg.errors.UniqueViolation):
-            workshop.database.ask(add_at_once, "asked")
+            workshop.database.ask(ADD_BY_HAND, "asked")
         assert workshop.database.ask("SELECT $1::int", 7) == [(b"7",)]
         with suppress(ZeroDivisionError), workshop.database.unit_of_work() as session:
             session.execute(ADD, {"name": "taken back"})
@@ -126,6 +127,61 @@ class TestUnitOfWork:
             asked = text("SELECT name, setting::int FROM pg_settings WHERE name = ANY(:names)")
             found = {row.name: row.setting for row in session.execute(asked, {"names": list(named)})}
         assert found == dict(zip(named, (limits.statement_ms, limits.lock_ms, limits.idle_ms), strict=True))
+
+
+class TestStatementsByHand:
+    def test_a_transaction_is_committed_at_its_end_with_its_last_statement_or_not_at_all(
+        self, workshop: Workshop
+    ) -> None:
+        other = workshop.another_database()
+        with workshop.database.transaction() as transaction:
+            assert transaction.run("SELECT $1::int", 7) == [(b"7",)]
+            transaction.run(ADD_BY_HAND, "at its end")
+            assert count(other, "at its end") == 0
+        with workshop.database.transaction() as transaction:
+            assert transaction.finish(f"{ADD_BY_HAND} RETURNING failures", "with its last") == [(b"1",)]
+            assert count(other, "with its last") == 1
+        with suppress(ZeroDivisionError), workshop.database.transaction() as transaction:
+            transaction.run(ADD_BY_HAND, "not at all")
+            raise ZeroDivisionError
+        assert [count(other, name) for name in ("at its end", "not at all")] == [1, 0]
+
+    def test_when_one_of_several_fails_none_is_done_and_the_connection_serves_on(
+        self, workshop: Workshop
+    ) -> None:
+        database = workshop.another_database(Limits("t", pool_size=1))
+        for _ in range(2):
+            with pytest.raises(psycopg.errors.DivisionByZero), database.transaction() as transaction:
+                transaction.run_all(Call(ADD_BY_HAND, ("row",)), Call("SELECT 1 / $1::int", (0,)))
+            assert database.ask("SELECT $1::text", None) == [(None,)]
+        assert count(workshop.database) == 0
+
+    def test_values_and_rows_may_be_larger_than_what_lies_on_the_way(self, workshop: Workshop) -> None:
+        large = "ü" * 5_000_000
+        calls = [Call("SELECT $1::text, repeat('x', 5000000)", (large,))] * 2
+        with workshop.database.transaction() as transaction:
+            for rows in transaction.run_all(*calls):
+                assert [len(told(value)) for value in rows[0]] == [5_000_000] * 2
+
+    def test_of_many_statements_only_the_latest_stay_prepared(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", pool_size=1))
+        for number in range(MOST_KEPT + 20):
+            database.ask(f"SELECT $1::int + {number}", 1)
+        kept = database.ask("SELECT count(*) FROM pg_prepared_statements WHERE $1", "true")
+        assert kept == [(str(MOST_KEPT).encode(),)]
+
+    def test_all_connections_busy_or_ended_meanwhile(self, workshop: Workshop) -> None:
+        database = workshop.another_database(Limits("t", pool_size=1, pool_wait_s=0.05))
+        with database.transaction() as transaction:
+            pid = told(transaction.run("SELECT pg_backend_pid() WHERE $1", "true")[0][0])
+            with pytest.raises(DatabaseUnavailable, match="connections to the database are busy"):
+                database.ask("SELECT $1::int", 1)
+        workshop.database.ask("SELECT pg_terminate_backend($1::int, 5000)", pid)
+        assert database.ask("SELECT $1::int", 1) == [(b"1",)]
+        with pytest.raises(DatabaseUnavailable), database.transaction() as transaction:
+            pid = told(transaction.run("SELECT pg_backend_pid() WHERE $1", "true")[0][0])
+            workshop.database.ask("SELECT pg_terminate_backend($1::int, 5000)", pid)
+            transaction.run("SELECT $1::text", "a statement that is not prepared yet")
 
 
 class TestTrouble:
@@ -336,6 +392,29 @@ class TestUnknownOutcomeOfACommit:
         with pytest.raises(DatabaseUnavailable), database.unit_of_work() as session:
             session.execute(ADD, {"name": "row"})
             proxy.target = "/nowhere"
+
+    def test_of_a_transaction_by_hand_too_a_success_is_found_though_its_rows_are_lost(
+        self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database]
+    ) -> None:
+        database = behind(Limits("t", pool_size=2))
+        database.ask("SELECT $1::int", 1)
+        proxy.cut_at(b"COMMIT\0", "after")
+        with database.transaction() as transaction:
+            transaction.note(told(transaction.run(f"SELECT {ASSIGNED}, $1::int", 1)[0][0]))
+            assert transaction.finish(f"{ADD_BY_HAND} RETURNING 1", "row") is None
+        assert count(workshop.database) == 1
+        assert database.ask("SELECT $1::int", 1) == [(b"1",)]
+
+    def test_of_a_transaction_by_hand_too_a_failure_is_found(
+        self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database]
+    ) -> None:
+        database = behind(Limits("t", pool_size=2))
+        database.ask("SELECT $1::int", 1)
+        proxy.cut_at(b"COMMIT\0", "before")
+        with pytest.raises(DatabaseUnavailable), database.transaction() as transaction:
+            transaction.note(told(transaction.run(f"SELECT {ASSIGNED}, $1::int", 1)[0][0]))
+            transaction.finish(ADD_BY_HAND, "row")
+        assert count(workshop.database) == 0
 
     def test_the_outcome_of_a_transaction_that_only_read_is_not_asked_for(
         self, proxy: Proxy, behind: Callable[[Limits], Database]

@@ -2,14 +2,16 @@
 
 from uuid import UUID
 
-from flask import Flask, Request, current_app, g, request
+from flask import Flask, current_app, g, request
 
 from src import logs
 from src.api import tokens
+from src.database import Database
 from src.domain.errors import Unauthenticated
 from src.domain.roles import Actor, Policy, Role
 from src.repositories.logins import find_login
 from src.services.api_keys import PREFIX, find_actor
+from src.statements import Reading
 from src.wiring import adapters
 
 
@@ -37,12 +39,13 @@ def identify() -> None:
     raised: the rate limit has to count it first."""
     g.actor, g.refusal = None, None
     policy: Policy | None = getattr(current_app.view_functions.get(request.endpoint or ""), "policy", None)
-    credential = _credential(request)
+    credential = credential_of(request.headers.get("X-API-Key"), request.headers.get("Authorization", ""))
     if credential is None or policy is None or policy.role is None:
         return
     try:
-        g.actor = _actor_by_key(credential) if credential.startswith(PREFIX) else _actor_by_token(credential)
-        logs.bind(account=str(g.actor.account_id))
+        find = actor_by_key if is_key(credential) else actor_by_token
+        g.actor, _ = find(adapters().database, credential)
+        name(g.actor)
     except Unauthenticated as refusal:
         g.refusal = refusal
 
@@ -67,25 +70,35 @@ def owner_filter() -> UUID | None:
     return actor().sees
 
 
-def _credential(req: Request) -> str | None:
-    key = req.headers.get("X-API-Key")
+def credential_of(key: str | None, authorization: str) -> str | None:
+    """What these two fields claim."""
     if key:
         return key
-    scheme, _, credential = req.headers.get("Authorization", "").partition(" ")
+    scheme, _, credential = authorization.partition(" ")
     return credential.strip() or None if scheme.lower() in ("bearer", "token") else None
 
 
-def _actor_by_token(token: str) -> Actor:
+def is_key(credential: str) -> bool:
+    return credential.startswith(PREFIX)
+
+
+def actor_by_token(database: Database, token: str) -> tuple[Actor, Reading]:
     claims = tokens.read(token, "access")
     family = tokens.family_of(claims)
-    login = find_login(adapters().database, family)
-    if login is None or str(login.account_id) != claims["sub"]:
+    found = find_login(database, family)
+    if found is None or str(found[0].account_id) != claims["sub"]:
         raise LoginEnded("Log in again.")
-    return Actor(login.account_id, login.login_name, Role(login.role), family=family)
+    login, reading = found
+    return Actor(login.account_id, login.login_name, Role(login.role), family=family), reading
 
 
-def _actor_by_key(secret: str) -> Actor:
-    found = find_actor(adapters().database, secret)
+def actor_by_key(database: Database, secret: str) -> tuple[Actor, Reading]:
+    found = find_actor(database, secret)
     if found is None:
         raise BadApiKey("It is unknown, revoked or expired.")
     return found
+
+
+def name(found: Actor) -> None:
+    """In all lines that are logged from now on."""
+    logs.bind(account=str(found.account_id))

@@ -28,7 +28,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-ALWAYS = [(name, name.lower(), value) for name, value in (HEADERS | {"Cache-Control": "no-store"}).items()]
+ALWAYS = [*HEADERS.items(), ("Cache-Control", "no-store")]
 QUIET = ("/livez", "/readyz", "/metrics")
 
 
@@ -43,35 +43,48 @@ def register(app: Flask, settings: Settings) -> None:
 
 
 def begin() -> Response | None:
-    """Give the request an id (or take the caller's, when it looks like one) and refuse odd methods."""
-    structlog.contextvars.clear_contextvars()
-    given = request.headers.get("X-Request-ID", "")
-    g.request_id = given if GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+    """Give the request an id, and refuse odd methods."""
+    g.request_id = opened(request.headers.get("X-Request-ID", ""), request.remote_addr or "")
     g.started = time.perf_counter()
-    logs.bind(request_id=g.request_id, address=request.remote_addr or "")
     if request.method in ("TRACE", "TRACK", "CONNECT"):
         return problem(405, "method-not-allowed", "Method Not Allowed", "This method is not used here.")
     return None
 
 
+def opened(given: str, address: str) -> str:
+    """The request's id: the caller's, when it looks like one. All lines of the log carry it from now on."""
+    structlog.contextvars.clear_contextvars()
+    request_id = given if GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+    logs.bind(request_id=request_id, address=address)
+    return request_id
+
+
 def finish(answer: Response) -> Response:
     given = {name.lower() for name in answer.headers.keys()}  # noqa: SIM118  not a dict
-    answer.headers.extend((name, value) for name, low, value in ALWAYS if low not in given)
-    if request.is_secure:
-        answer.headers.setdefault("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
+    added = headers_of(g.get("request_id"), is_secure=request.is_secure)
+    answer.headers.extend((name, value) for name, value in added if name.lower() not in given)
     if "request_id" in g:
-        answer.headers["X-Request-ID"] = g.request_id
-        level = logging.DEBUG if request.path in QUIET else logging.INFO
-        if log.isEnabledFor(level):
-            milliseconds = round((time.perf_counter() - g.started) * 1000, 1)
-            fields = {
-                "method": request.method,
-                "path": _path_to_log(),
-                "status": answer.status_code,
-                "ms": milliseconds,
-            }
-            log.log(level, "request", extra=fields)
+        seconds = time.perf_counter() - g.started
+        note(method=request.method, path=_path_to_log(), status=answer.status_code, seconds=seconds)
     return answer
+
+
+def headers_of(request_id: str | None, *, is_secure: bool) -> list[tuple[str, str]]:
+    """What every answer says, unless it says otherwise."""
+    added = [*ALWAYS]
+    if is_secure:
+        added.append(("Strict-Transport-Security", "max-age=31536000; includeSubDomains"))
+    if request_id is not None:
+        added.append(("X-Request-ID", request_id))
+    return added
+
+
+def note(*, method: str, path: str, status: int, seconds: float) -> None:
+    """The line that tells of a request."""
+    level = logging.DEBUG if path in QUIET else logging.INFO
+    if log.isEnabledFor(level):
+        fields = {"method": method, "path": path, "status": status, "ms": round(seconds * 1000, 1)}
+        log.log(level, "request", extra=fields)
 
 
 def _path_to_log() -> str:

@@ -22,6 +22,7 @@ from src.api.schemas.events import (
     EventList,
     EventQuery,
 )
+from src.api.short_way import FAILED
 from src.domain.errors import DomainError, FieldError
 from src.domain.event_batches import Outcome
 from src.domain.event_reading import read_event, shown_user_id
@@ -85,6 +86,8 @@ def answered() -> Response:
     """The answer to a request that holds one event."""
     body = _json_body()
     g.user_id = shown_user_id(body)
+    if FAILED in request.environ:
+        raise request.environ[FAILED]
     outcome = adapters().intake.append([read_event(body)])[0]
     if isinstance(outcome, DomainError):
         raise outcome

@@ -34,12 +34,12 @@ def observe(answer: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "none"
         seconds = time.perf_counter() - g.started
         method = request.method if request.method in METHODS else "other"
-        _seconds_of(method, route, answer.status_code).observe(seconds)
+        seconds_of(method, route, answer.status_code).observe(seconds)
     return answer
 
 
 @lru_cache(maxsize=4_096)
-def _seconds_of(method: str, route: str, status: int) -> Histogram:
+def seconds_of(method: str, route: str, status: int) -> Histogram:
     """The library would make texts of these, and take a lock, each time."""
     return SECONDS.labels(method, route, status)
 

@@ -4,24 +4,31 @@ import ipaddress
 import logging
 import math
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import Limit, Limiter, RequestLimit
+from flask_limiter import ApplicationLimit, Limit, Limiter
 from flask_limiter.errors import RateLimitExceeded
+from limits import RateLimitItem, parse_many
 
 from src.api.problems import problem
 from src.config import Settings, SettingsError
+from src.domain.roles import Actor
 from src.embedded.addresses import limiter_url
 
 EVENT_BLUEPRINTS = ("events", "event")
+PREFIX = "limits"
 log = logging.getLogger(__name__)
 
 
 def caller() -> str:
     """An account or key has its own budget, wherever it calls from; strangers share their address's."""
     actor = g.get("actor")
-    if actor is None:
-        return f"address:{neighbourhood()}"
+    return f"address:{neighbourhood()}" if actor is None else _known(actor)
+
+
+def _known(actor: Actor) -> str:
     return f"key:{actor.key_id}" if actor.key_id else f"account:{actor.account_id}"
 
 
@@ -42,9 +49,34 @@ client_limit = limiter.limit(lambda: current_app.config["RATE_LIMIT_CLIENTS"])
 def application_budget() -> str:
     """Keys that may send events have a budget of their own for that."""
     actor, config = g.get("actor"), current_app.config
-    is_for_events = actor is not None and actor.key_id is not None and "events:write" in actor.scopes
     sends_events = request.method == "POST" and request.blueprint in EVENT_BLUEPRINTS
-    return str(config["RATE_LIMIT_EVENTS" if is_for_events and sends_events else "RATE_LIMIT_DEFAULT"])
+    return _budget(actor, config) if actor and sends_events else str(config["RATE_LIMIT_DEFAULT"])
+
+
+def _budget(actor: Actor, config: Mapping[str, Any]) -> str:
+    """Of one who sends events."""
+    is_for_events = actor.key_id is not None and "events:write" in actor.scopes
+    return str(config["RATE_LIMIT_EVENTS" if is_for_events else "RATE_LIMIT_DEFAULT"])
+
+
+def count_event(actor: Actor, config: Mapping[str, Any]) -> list[tuple[str, str]] | None:
+    """Count an event out of the extension's sight, and say what is left in headers of the answer.
+
+    None, with nothing counted: there is nothing left, or Redis is away; the extension knows what to do.
+    """
+    if not config["RATELIMIT_ENABLED"]:
+        return []
+    limits = parse_many(_budget(actor, config))
+    if len(limits) > 1 or limiter._storage_dead:  # noqa: SLF001  it looks after Redis when it is asked
+        return None
+    place = (PREFIX, _known(actor), str(ApplicationLimit.scope))
+    try:
+        if not limiter.limiter.hit(limits[0], *place):
+            return None
+        window = limiter.limiter.get_window_stats(limits[0], *place)
+    except limiter.storage.base_exceptions:  # away, which the extension is to find out
+        return None
+    return _told(limits[0], window.remaining, window.reset_time)
 
 
 def register(app: Flask, settings: Settings) -> None:
@@ -57,7 +89,7 @@ def register(app: Flask, settings: Settings) -> None:
         RATELIMIT_STORAGE_OPTIONS={"socket_timeout": 0.3, "socket_connect_timeout": 0.3},
         RATELIMIT_STRATEGY="moving-window",
         RATELIMIT_IN_MEMORY_FALLBACK_ENABLED=True,
-        RATELIMIT_KEY_PREFIX="limits",
+        RATELIMIT_KEY_PREFIX=PREFIX,
         RATE_LIMIT_DEFAULT=settings.rate_limit_default,
         RATE_LIMIT_EVENTS=settings.rate_limit_events,
         RATE_LIMIT_LOGIN=settings.rate_limit_login,
@@ -78,20 +110,24 @@ def _check(name: str, text: str) -> None:
 
 def too_many(error: RateLimitExceeded) -> Response:
     answer = problem(429, "too-many-requests", "Too many requests", f"Allowed are {error.description}.")
-    wait = 60 if limiter.current_limit is None else _seconds_left(limiter.current_limit)
+    wait = 60 if limiter.current_limit is None else _seconds_until(limiter.current_limit.reset_at)
     answer.headers["Retry-After"] = str(wait)
     return answer
 
 
 def add_headers(answer: Response) -> Response:
-    """The fields of the IETF draft: the policy, and what is left of it."""
     limit = limiter.current_limit
     if limit is not None:
-        window = limit.limit.get_expiry()
-        answer.headers["RateLimit-Policy"] = f'"default";q={limit.limit.amount};w={window}'
-        answer.headers["RateLimit"] = f'"default";r={max(limit.remaining, 0)};t={_seconds_left(limit)}'
+        answer.headers.extend(_told(limit.limit, limit.remaining, limit.reset_at))
     return answer
 
 
-def _seconds_left(limit: RequestLimit) -> int:
-    return max(math.ceil(limit.reset_at - time.time()), 1)
+def _told(limit: RateLimitItem, remaining: int, reset_at: float) -> list[tuple[str, str]]:
+    """The fields of the IETF draft: the policy, and what is left of it."""
+    left = f'"default";r={max(remaining, 0)};t={_seconds_until(reset_at)}'
+    policy = f'"default";q={limit.amount};w={limit.get_expiry()}'
+    return [("RateLimit-Policy", policy), ("RateLimit", left)]
+
+
+def _seconds_until(moment: float) -> int:
+    return max(math.ceil(moment - time.time()), 1)

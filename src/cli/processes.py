@@ -24,7 +24,7 @@ def web_command(settings: Settings) -> list[str]:
     # whom we believe is TRUSTED_PROXIES' decision alone; filters and cursors need long request lines
     trust = ["--forwarded-allow-ips", "", "--limit-request-line", "8190"]
     place = ["--bind", f"{host}:{settings.port}", "--no-control-socket", "--log-level", "warning"]
-    gunicorn = [sys.executable, "-m", "gunicorn", "-k", "gthread", *size, *times, *trust, *place]
+    gunicorn = [sys.executable, "-m", "gunicorn", "-k", "src.server.Worker", *size, *times, *trust, *place]
     return [*gunicorn, *_shared_metrics(settings), "src.app:create_web()"]
 
 

@@ -1,7 +1,7 @@
 """Imports every model, so that the metadata is complete."""
 
 from src.models.accounts import Account, ApiKey, LoginThrottle, TokenFamily
-from src.models.alert_rules import AlertRule, AlertRuleRevision, AlertRuleVersion, AlertSweep
+from src.models.alert_rules import AlertRule, AlertRuleRevision, AlertRuleVersion, AlertSweep, AlertWatch
 from src.models.alert_subscriptions import AlertSubscription
 from src.models.alerts import Alert, AlertNote
 from src.models.atendimentos import Angel, Atendimento, Polo
@@ -35,6 +35,7 @@ __all__ = [
     "AlertRuleVersion",
     "AlertSubscription",
     "AlertSweep",
+    "AlertWatch",
     "Angel",
     "AngelRollup",
     "ApiKey",

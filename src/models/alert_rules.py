@@ -1,5 +1,6 @@
 """Alert rules: each with all its versions, and the number by which processes notice that rules changed."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -70,11 +71,25 @@ class AlertRuleRevision(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
 
 
+class AlertWatch(Base):
+    """A rule that is swept for gaps: since when, and after which stream the next sweep goes on."""
+
+    __tablename__ = "alert_watch"
+
+    rule_id: Mapped[UUID] = mapped_column(ForeignKey("alert_rule.id"), primary_key=True)
+    begun_at: Mapped[datetime]
+    stream: Mapped[int] = mapped_column(BigInteger)
+
+
 class AlertSweep(Base):
-    """Up to which t the events of a stream were looked at for gaps by a rule."""
+    """Up to which t the events of a stream were looked at for gaps by a rule.
+
+    A row of another beginning than the rule's last one says nothing.
+    """
 
     __tablename__ = "alert_sweep"
 
     rule_id: Mapped[UUID] = mapped_column(ForeignKey("alert_rule.id"), primary_key=True)
     stream: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     t: Mapped[int] = mapped_column(BigInteger)
+    begun_at: Mapped[datetime]

@@ -25,6 +25,8 @@ class Delivery(Base):
             "ix_delivery_group",
             "owner_id",
             "group_key",
+            "state",
+            "finished_at",
             postgresql_where=text("group_key IS NOT NULL AND state <> 'joined'"),
         ),
     )

@@ -21,6 +21,7 @@ class Job(Base):
         Index("ix_job_due", "run_after", postgresql_where=text("state = 'queued'")),
         Index("ix_job_lease", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_job_owner_id_id", "owner_id", "id"),
+        Index("ix_job_kind_id", "kind", "id"),
         Index("ix_job_unfinished", "owner_id", postgresql_where=text("state IN ('queued', 'running')")),
     )
 

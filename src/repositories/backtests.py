@@ -20,7 +20,7 @@ from src.domain.alerts.kinds import (
     WindowSum,
 )
 from src.models import Client, EventHighWater
-from src.repositories.gaps import CLOCKS
+from src.repositories.gaps import now_in_stream
 
 ROWS_AT_ONCE = 5_000
 MARGIN = 64
@@ -125,7 +125,7 @@ def _gap(check: Gap) -> Statement:
         SELECT n.* FROM (
             SELECT *, lead(t) OVER (PARTITION BY client_id ORDER BY t) AS next FROM counted
         ) AS n JOIN event_high_water w ON w.stream = CASE WHEN n.is_global THEN 0 ELSE n.client_id END
-        WHERE coalesce(n.next, {CLOCKS[check.clock]}) - n.t > :after
+        WHERE coalesce(n.next, {now_in_stream(check.clock, "w.t")}) - n.t > :after
     """
     return Statement(found, {"after": check.after}, 0)
 

@@ -15,7 +15,7 @@ import psycopg
 from src.domain.alerts import Event, History, Hit, Need, Needs
 from src.domain.event_batches import Accepted, Batch, Look, Past, Place, stream_of
 from src.domain.events import LAST_T, NewEvent, Ordering
-from src.statements import Row, Value, told
+from src.statements import Call, Reading, Row, Value, told
 from src.transactions import ASSIGNED, InSession, Transaction
 
 MARGIN = 4
@@ -122,17 +122,31 @@ class Snapshot(NamedTuple):
     now: float
 
 
+class NoLongerSo(Exception):
+    """Some of what callers went by reads otherwise by now. Nothing is stored."""
+
+    def __init__(self, readings: Collection[Reading]) -> None:
+        super().__init__(readings)
+        self.readings = readings
+
+
 class EventLog:
     def __init__(self, transaction: Transaction, ordering: Ordering) -> None:
         self.transaction = transaction
         self.ordering = ordering
         self._number = ""  # of the transaction, since the first reading
 
-    def read(self, names: Collection[str], needs: Needs) -> Snapshot:
-        """The clients, how far their streams are, and of each type the latest events that rules need."""
+    def read(self, names: Collection[str], needs: Needs, known: Collection[Reading] = ()) -> Snapshot:
+        """The clients, how far their streams are, and of each type the latest events that rules need.
+
+        What is known is read again beside it; raises NoLongerSo unless it is the same.
+        """
         is_one = len(names) == 1
         asked = next(iter(names)) if is_one else orjson.dumps(list(names)).decode()
-        rows = self.transaction.run(_reading(is_one, self.ordering, needs), asked)
+        call = Call(_reading(is_one, self.ordering, needs), (asked,))
+        *again, rows = self.transaction.run_all(*(one.call for one in known), call)
+        if changed := [one for one, now in zip(known, again, strict=True) if tuple(now) != one.rows]:
+            raise NoLongerSo(changed)
         *_, revision, now, number = map(told, rows[0])
         if number != self._number:
             self._number = number

@@ -1,5 +1,6 @@
 """Imports: seen by their owner and by admins only, each with the job that works on it."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
@@ -38,17 +39,12 @@ class ImportRepository(OwnedRepository[Import]):
         Two requests at once with the same file see each other: the second waits for the first one's commit.
         """
         self.session.execute(LOCK, {"fingerprint": fingerprint})
-        statement = (
-            self._select()
-            .where(Import.fingerprint == fingerprint, Import.owner_id == owner_id, Import.undone_at.is_(None))
-            .where(~Import.is_dry_run)
-            .order_by(Import.id)
-        )
-        found: Import
-        for found in self.session.scalars(statement):
-            if found.committed_at or (found.job and found.job.state in ("queued", "running", "done")):
-                return found
-        return None
+        return next(self._counting(fingerprint, owner_id), None)
+
+    def find_later(self, imported: Import) -> Import | None:
+        """The import of the same bytes in the same way that was begun after this one and counts."""
+        same = self._counting(imported.fingerprint, imported.owner_id)
+        return next((other for other in same if other.id > imported.id), None)
 
     def try_hold(self, id_: UUID) -> bool:
         """Lock the import to the end of the transaction, however long it lasts; False if another has it."""
@@ -82,6 +78,19 @@ class ImportRepository(OwnedRepository[Import]):
         """In the order in which they came."""
         statement = self._select().where(Import.parent_id == import_id).order_by(Import.id)
         return list(self.session.scalars(statement))
+
+    def _counting(self, fingerprint: str, owner_id: UUID) -> Iterator[Import]:
+        """The imports of these bytes in this way that are done or about to be, and not undone."""
+        statement = (
+            self._select()
+            .where(Import.fingerprint == fingerprint, Import.owner_id == owner_id, Import.undone_at.is_(None))
+            .where(~Import.is_dry_run)
+            .order_by(Import.id)
+        )
+        found: Import
+        for found in self.session.scalars(statement):
+            if found.committed_at or (found.job and found.job.state in ("queued", "running", "done")):
+                yield found
 
     def _select(self) -> Select[Any]:
         return select(Import).options(joinedload(Import.job)).execution_options(populate_existing=True)

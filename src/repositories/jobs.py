@@ -51,8 +51,9 @@ class JobRepository(OwnedRepository[Job]):
     def has_since(self, kind: str, interval: str) -> bool:
         """Whether such a job was made within the interval; locked, so that only one asker acts on it."""
         self.session.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"since-{kind}"))))
-        recent = Job.created_at > func.clock_timestamp() - text(f"interval '{interval}'")
-        return self.session.scalar(select(Job.id).where(Job.kind == kind, recent).limit(1)) is not None
+        latest = select(Job.created_at).where(Job.kind == kind).order_by(Job.id.desc()).limit(1)
+        recent = latest.scalar_subquery() > func.clock_timestamp() - text(f"interval '{interval}'")
+        return bool(self.session.scalar(select(recent)))
 
     def request_cancel(self, id_: UUID) -> bool:
         """A queued job is cancelled at once, a running one is asked to stop; False when it was over."""

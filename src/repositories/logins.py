@@ -13,7 +13,7 @@ from src.domain.paging import Page, PageQuery
 from src.models import Account, ApiKey, LoginThrottle, TokenFamily
 from src.repositories.base import Repository
 from src.repositories.owned import OwnedRepository
-from src.statements import told
+from src.statements import Call, Reading, told
 
 FREE_TRIES = 5
 LONGEST_BLOCK = 900
@@ -93,14 +93,15 @@ class LiveKey(NamedTuple):
     login: LiveLogin
 
 
-def find_login(database: Database, family: UUID) -> LiveLogin | None:
-    """Who is logged in, if the login is neither revoked, expired nor disabled."""
+def find_login(database: Database, family: UUID) -> tuple[LiveLogin, Reading] | None:
+    """Who is logged in, if the login is neither revoked, expired nor disabled; and how that was read."""
     found = database.ask(FIND_LOGIN, str(family))
-    return _login(found[0]) if found else None
+    reading = Reading(Call(FIND_LOGIN, (str(family),)), tuple(found))
+    return (_login(found[0]), reading) if found else None
 
 
-def find_key(database: Database, key_hash: str) -> LiveKey | None:
-    """Who a usable key stands for; notes the use at most once a minute."""
+def find_key(database: Database, key_hash: str) -> tuple[LiveKey, Reading] | None:
+    """Who a usable key stands for, and how that was read; notes the use at most once a minute."""
     found = database.ask(FIND_KEY, key_hash)
     if not found:
         return None
@@ -108,7 +109,7 @@ def find_key(database: Database, key_hash: str) -> LiveKey | None:
     key = LiveKey(UUID(told(id_)), told(scopes).split(), _login(login))
     if is_stale == b"t":
         database.ask(NOTE_USE, str(key.id))
-    return key
+    return key, Reading(Call(FIND_KEY, (key_hash,)), ((*found[0][:-1], b"f"),))
 
 
 def _login(row: Sequence[bytes | None]) -> LiveLogin:

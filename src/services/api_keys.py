@@ -14,6 +14,7 @@ from src.domain.roles import SCOPES, Actor, Role
 from src.models import ApiKey
 from src.repositories.logins import ApiKeyRepository, find_key
 from src.services.audit import AuditTrail
+from src.statements import Reading
 
 PREFIX = "ind_"
 SHOWN = 10
@@ -59,14 +60,14 @@ class ApiKeyService:
             self.audit.note(by, "api-key.revoked", "api-key", key.id)
 
 
-def find_actor(database: Database, secret: str) -> Actor | None:
-    """Who this key stands for, if it is good."""
+def find_actor(database: Database, secret: str) -> tuple[Actor, Reading] | None:
+    """Who this key stands for, if it is good, and how that was read."""
     found = find_key(database, hash_of(secret))
     if found is None:
         return None
-    login = found.login
-    role, scopes = Role(login.role), frozenset(found.scopes)
-    return Actor(login.account_id, login.login_name, role, key_id=found.id, scopes=scopes)
+    key, reading = found
+    role, scopes = Role(key.login.role), frozenset(key.scopes)
+    return Actor(key.login.account_id, key.login.login_name, role, key_id=key.id, scopes=scopes), reading
 
 
 def hash_of(secret: str) -> str:

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from src.database import Database
 from src.domain.event_batches import Outcome
 from src.domain.events import EventsBusy, NewEvent
+from src.repositories.event_log import NoLongerSo
 from src.services.events import EventMemory, EventService, Overtaken, tell
+from src.statements import Reading
 
 MOST_AT_ONCE = 2_000  # events in one transaction, so that nobody waits long for its end
 MOST_WAITING = 10_000
@@ -23,6 +25,7 @@ class _Ticket:
     """One caller's events; `turn` is let go when they are done, or when the caller is to write."""
 
     events: Sequence[NewEvent]
+    known: Reading | None  # of their sender
     turn: threading.Lock = field(default_factory=threading.Lock)
     outcomes: list[Outcome] | None = None
     error: BaseException | None = None
@@ -39,11 +42,14 @@ class EventIntake:
         self._waiting: list[_Ticket] = []
         self._is_writing = False
 
-    def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
-        """Store these events, in this order and one transaction; an outcome for each."""
+    def append(self, events: Sequence[NewEvent], known: Reading | None = None) -> list[Outcome]:
+        """Store these events, in this order and one transaction; an outcome for each.
+
+        What is known of the sender must still be so in that transaction, or NoLongerSo is raised.
+        """
         if not events:
             return []
-        ticket = _Ticket(events)
+        ticket = _Ticket(events, known)
         with self._door:
             if sum(len(other.events) for other in self._waiting) > MOST_WAITING:
                 raise EventsBusy("More events are waiting than can be written; try again in a moment.")
@@ -88,11 +94,11 @@ class EventIntake:
     def _write(self, tickets: list[_Ticket]) -> None:
         """They came at the same time, so any order of them is true; a higher t first would lose the lower."""
         order = sorted(tickets, key=lambda ticket: ticket.events[0].t)
-        events = [event for ticket in order for event in ticket.events]
         try:
-            outcomes = iter(self._stored(events))
+            outcomes = iter(self._stored(order))
             for ticket in order:
-                ticket.outcomes = [next(outcomes) for _ in ticket.events]
+                if ticket.error is None:
+                    ticket.outcomes = [next(outcomes) for _ in ticket.events]
         except BaseException as error:
             is_ours = isinstance(error, Exception)
             for ticket in order:
@@ -100,15 +106,29 @@ class EventIntake:
             if not is_ours:  # this thread is to end, and the others go on
                 raise
 
-    def _stored(self, events: Sequence[NewEvent]) -> list[Outcome]:
-        """Tried anew when another process was quicker; at last with the streams held, so that none can be."""
-        for attempt in range(TRIES):
+    def _stored(self, tickets: Sequence[_Ticket]) -> list[Outcome]:
+        """Tried anew when another process was quicker; at last with the streams held, so that none can be.
+
+        Without those of whose senders something else holds by now.
+        """
+        attempt = 0
+        while tickets:
+            events = [event for ticket in tickets for event in ticket.events]
+            known = {ticket.known for ticket in tickets if ticket.known is not None}
             try:
                 with self.database.transaction() as transaction:
                     service = EventService(transaction, self.memory)
-                    outcomes = service.append(events, is_held=attempt >= FREE_TRIES)
+                    outcomes = service.append(events, known=[*known], is_held=attempt >= FREE_TRIES)
+            except NoLongerSo as changed:
+                for ticket in tickets:
+                    if ticket.known in changed.readings:
+                        ticket.error = changed
+                tickets = [ticket for ticket in tickets if ticket.error is None]
             except Overtaken:
-                continue
-            self.memory.is_fixed = True
-            return outcomes
-        raise EventsBusy("Others write the same moments just now; try again.")
+                attempt += 1
+                if attempt == TRIES:
+                    raise EventsBusy("Others write the same moments just now; try again.") from None
+            else:
+                self.memory.is_fixed = True
+                return outcomes
+        return []

@@ -1,7 +1,7 @@
 """Events: judged and stored, in one transaction, by the rules as they are at that moment."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,6 +12,7 @@ from src.domain.event_batches import Accepted, Judge, Outcome, looks_back
 from src.domain.events import NewEvent, Ordering, OrderIsFixed, TimeUnit
 from src.repositories.alert_rules import AlertRuleRepository
 from src.repositories.event_log import EventLog, Snapshot
+from src.statements import Reading
 from src.transactions import Transaction
 
 log = logging.getLogger("src.events")
@@ -46,18 +47,24 @@ class EventService:
         self.log = EventLog(transaction, memory.ordering)
 
     def append(
-        self, events: Sequence[NewEvent], *, import_id: UUID | None = None, is_held: bool = False
+        self,
+        events: Sequence[NewEvent],
+        *,
+        known: Collection[Reading] = (),
+        import_id: UUID | None = None,
+        is_held: bool = False,
     ) -> list[Outcome]:
         """Judge the events in this order, and store what may be; an outcome for each.
 
+        What is known of their senders must still be so, or NoLongerSo is raised.
         Raises Overtaken when others were quicker. Held, nobody can be: for who was overtaken too often.
         Where it is committed, the order is fixed, which is for the caller to remember.
         """
+        snapshot = self._read(events, known, is_held=is_held)
         self._fix_order()
-        snapshot = self._read(events, is_held=is_held)
         ids = [event.event_id for event in events if event.event_id is not None]
-        known = self.log.answers(ids) if ids else {}
-        judge = Judge(self.memory.rules, snapshot.pasts, known, self._bound(snapshot))
+        answered = self.log.answers(ids) if ids else {}
+        judge = Judge(self.memory.rules, snapshot.pasts, answered, self._bound(snapshot))
         outcomes = judge.judge(events)
         if judge.too_low:
             judge.settle(outcomes, self.log.taken({place for _, _, place, _ in judge.too_low}))
@@ -76,10 +83,10 @@ class EventService:
             self.log.fix_order(self.memory.unit)
             self.check_order()
 
-    def _read(self, events: Sequence[NewEvent], *, is_held: bool) -> Snapshot:
+    def _read(self, events: Sequence[NewEvent], known: Collection[Reading], *, is_held: bool) -> Snapshot:
         """What the rules must know, by the rules as they are at the revision that was read with it."""
         names = {event.client for event in events}
-        snapshot = self.log.read(names, self.memory.rules.needs)
+        snapshot = self.log.read(names, self.memory.rules.needs, known)
         if is_held:
             self.log.hold(sorted({past.stream for past in snapshot.pasts.values()}))
             snapshot = self.log.read(names, self.memory.rules.needs)

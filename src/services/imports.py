@@ -46,6 +46,11 @@ class ImportIsFinal(Conflict):
     title = "This import can neither be undone nor corrected"
 
 
+class LoadedMeanwhile(Conflict):
+    slug = "import-loaded-meanwhile"
+    title = "The same file was imported anew meanwhile"
+
+
 class NotInThisState(Conflict):
     slug = "import-not-in-this-state"
     title = "That cannot be done with this import now"
@@ -81,7 +86,7 @@ class ImportService:
         if same is not None:
             return same, False
         imported = self.draft(file, dataset, look, terms, by)
-        self._enqueue(imported, by)
+        self._enqueue(imported, by, is_forced=is_forced)
         return imported, True
 
     def change(self, imported: Import, look: Look, terms: Terms) -> Import:
@@ -115,7 +120,7 @@ class ImportService:
         if same is not None:
             return same, False
         imported.is_dry_run = is_dry_run
-        self._enqueue(imported, by)
+        self._enqueue(imported, by, is_forced=is_forced)
         return self.imports.get_own(imported.id, None), True
 
     def undo(self, imported: Import, by: Actor, *, is_dry_run: bool) -> Job:
@@ -138,6 +143,8 @@ class ImportService:
             raise NotInThisState("Another job has loaded it, or is about to.")
         if imported.parent_id:
             must_be(self.imports.get_own(imported.parent_id, None, is_locked=True), ImportState.DONE)
+        elif not (imported.is_dry_run or (imported.job and imported.job.args.get("is_forced"))):
+            self._must_be_the_latest(imported)
         return imported
 
     def landed(self, imported: Import) -> dict[str, str]:
@@ -201,9 +208,15 @@ class ImportService:
         """The same file in the same way, loaded or about to be, unless it is wanted once more."""
         return None if is_wanted else self.imports.find_same(fingerprint, owner_id)
 
-    def _enqueue(self, imported: Import, by: Actor) -> None:
-        job = self.jobs.enqueue(KIND, {"import_id": str(imported.id)}, owner_id=imported.owner_id)
-        self.wait_for(job, imported, by)
+    def _must_be_the_latest(self, imported: Import) -> None:
+        """A job that is tried again loads no file a second time that was sent anew in the meantime."""
+        later = self.imports.find_later(imported)
+        if later is not None:
+            raise LoadedMeanwhile(f"See /api/v1/imports/{later.id}.", import_id=str(later.id))
+
+    def _enqueue(self, imported: Import, by: Actor, *, is_forced: bool) -> None:
+        args = {"import_id": str(imported.id), "is_forced": is_forced}
+        self.wait_for(self.jobs.enqueue(KIND, args, owner_id=imported.owner_id), imported, by)
 
     def wait_for(self, job: Job, imported: Import, by: Actor) -> None:
         """This job will load it; nothing is counted yet, and what a job before it refused is gone."""

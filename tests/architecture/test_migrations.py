@@ -79,7 +79,9 @@ ROWS = {
     "alert": "(rule_id, rule_version, code, client_id, t, causes, is_shadow) "
     "SELECT rule_id, version, 1100, 1, 10, '{10}', false FROM alert_rule_version LIMIT 1",
     "alert_note": f"(alert_id, account_id, text) VALUES (1, {ID}, 'x')",
-    "alert_sweep": "(rule_id, stream, t) SELECT id, 0, 7 FROM alert_rule LIMIT 1",
+    "alert_watch": "(rule_id, begun_at, stream) SELECT id, now(), -1 FROM alert_rule LIMIT 1",
+    "alert_sweep": "SELECT found.* FROM alert_rule, jsonb_populate_record(CAST(NULL AS alert_sweep), "
+    "jsonb_build_object('rule_id', id, 'stream', 0, 't', 7, 'begun_at', now())) AS found LIMIT 1",
     "alert_subscription": f"(id, owner_id, targets, every_seconds) VALUES ({ID}, {ID}, '[]', 60)",
     "audit": "(account_name, action, object_type, object_id, detail) VALUES ('ana', 'a', 'b', 'c', '{}')",
 }

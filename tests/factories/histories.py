@@ -10,8 +10,8 @@ from tests.domain.alerts.making import Document
 from tests.domain.alerts.model import Past, causes, gaps
 
 STORE = text("""
-    INSERT INTO event (client_id, t, type, amount, is_global, number, total)
-    SELECT e.*, :is_global, count(*) OVER past, sum(amount) OVER past
+    INSERT INTO event (client_id, t, type, amount, created_at, is_global, number, total)
+    SELECT e.*, clock_timestamp(), :is_global, count(*) OVER past, sum(amount) OVER past
     FROM unnest(CAST(:clients AS bigint[]), CAST(:ts AS bigint[]), CAST(:types AS text[]),
         CAST(:amounts AS numeric[])) AS e (client_id, t, type, amount)
     WINDOW past AS (PARTITION BY client_id, type ORDER BY t)

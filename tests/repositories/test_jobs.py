@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from src.domain.ids import uuid7
 from src.domain.paging import PageQuery
@@ -92,3 +93,16 @@ def test_a_daily_job_counts_for_a_day_by_the_clock_of_the_database(workshop: Wor
         assert s.job_rows.has_since("daily", "1 day")
         assert not s.job_rows.has_since("daily", "0 seconds")
         assert not s.job_rows.has_since("other", "1 day")
+
+
+def test_the_latest_job_of_a_kind_is_found_among_very_many(workshop: Workshop) -> None:
+    workshop.jobs.add_over(kind="daily")
+    many = """INSERT INTO job (id, kind, args, state, attempts, max_attempts, fence, is_cancel_requested)
+        SELECT gen_random_uuid(), 'other', '{}', 'done', 1, 5, 1, false FROM generate_series(1, 5000)"""
+    read = text("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'job'")
+    with services() as s:
+        s.session.execute(text(many))
+        s.session.execute(text("ANALYZE job"))
+        before = s.session.scalars(read).one()
+        assert s.job_rows.has_since("daily", "1 day")
+        assert s.session.scalars(read).one() - before <= 1

@@ -188,6 +188,26 @@ def test_of_a_group_what_gathers_goes_together_and_not_too_often(workshop: Works
     assert numbers(later[0]) == [3, 4]
 
 
+def test_what_waits_reads_little_of_the_very_many_that_its_group_has_sent(
+    workshop: Workshop, owner: Actor
+) -> None:
+    many = """INSERT INTO delivery (id, owner_id, what, channel, address, payload, wanted_on, group_key, every,
+            state, attempts, finished_at)
+        SELECT gen_random_uuid(), :owner, 'test', 'webhook', :address, '{}', 'always', 'g',
+            interval '1 minute', CASE WHEN n <= 50 THEN 'waiting' ELSE 'sent' END,
+            CASE WHEN n <= 50 THEN 0 ELSE 1 END, CASE WHEN n > 50 THEN now() - interval '1 hour' END
+        FROM generate_series(1, 5000) AS n"""
+    read = text(
+        "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'delivery'"
+    )
+    with services() as s:
+        s.session.execute(text(many), {"owner": owner.account_id, "address": HOOK.address})
+        s.session.execute(text("ANALYZE delivery"))
+        before = s.session.scalars(read).one()
+        assert len(s.delivery_rows.due(200)) == 1
+        assert s.session.scalars(read).one() - before < 5_000, "once, at most; not for each that waits"
+
+
 def test_a_group_waits_for_its_first_that_failed_and_then_goes_on(workshop: Workshop, owner: Actor) -> None:
     first = queue(owner, 0, group="g")
     release()

@@ -10,17 +10,21 @@ from sqlalchemy import text
 
 from src.app import check_event_order
 from src.config import SettingsError
+from src.database import Database, DatabaseUnavailable, Limits, make_engine
 from src.domain.errors import DomainError
 from src.domain.event_batches import Accepted
 from src.domain.events import DuplicateTimestamp, OrderIsFixed, TimestampNotRising
+from src.repositories.event_log import NoLongerSo
 from src.services.event_intake import EventIntake
 from src.services.events import EventMemory, EventService, Overtaken
+from src.statements import Call, Reading
 from src.wiring import EXTENSION
 from tests.committing import Workshop
 from tests.domain.alerts.making import SHIPPED
 from tests.domain.alerts.model import Past, causes, cents
 from tests.factories.clients import a_client
 from tests.factories.events import alerts, an_event, stored
+from tests.proxy import Proxy, socket_of, through
 
 ORDERINGS = ["global", "per_client"]
 CLIENTS = 3
@@ -166,6 +170,72 @@ def test_who_is_overtaken_stores_nothing_and_judges_again(workshop: Workshop, cl
     with workshop.database.unit_of_work() as session:
         assert [t for _, t, _, _ in stored(session)] == [1, 2]
     assert [one.hits[0].rule.code for one in slow.append([an_event("withdraw", "1", clients[0], 3)])] == [30]
+
+
+def behind(proxy: Proxy, workshop: Workshop) -> EventIntake:
+    """An intake that reaches its database through the proxy, and has a connection already."""
+    engine = make_engine(through(proxy, workshop.settings.database_url), Limits("t"))
+    intake = EventIntake(Database(engine), EventMemory.of(workshop.settings))
+    intake.append([an_event("withdraw", "1", "1", 1)])
+    return intake
+
+
+@pytest.mark.parametrize(("how", "is_stored"), [("before", False), ("after", True)])
+def test_when_the_commit_s_answer_is_lost_it_is_known_whether_the_event_is_stored(
+    workshop: Workshop, clients: list[str], how: str, is_stored: bool
+) -> None:
+    with Proxy(socket_of(workshop.settings.database_url)) as proxy:
+        intake = behind(proxy, workshop)
+        proxy.cut_at(b"COMMIT\0", how)
+        with nullcontext() if is_stored else pytest.raises(DatabaseUnavailable):
+            assert isinstance(intake.append([an_event("withdraw", "1", clients[0], 2)])[0], Accepted)
+        intake.database.bind.engine.dispose()
+    with workshop.database.unit_of_work() as session:
+        assert [t for _, t, _, _ in stored(session)] == [1, 2][: 1 + is_stored]
+
+
+def test_an_overtaken_event_is_not_taken_for_stored_when_the_commit_s_answer_is_lost(
+    workshop: Workshop, clients: list[str]
+) -> None:
+    quick = process(workshop, "global")
+    with Proxy(socket_of(workshop.settings.database_url)) as proxy:
+        slow = behind(proxy, workshop)
+        with pytest.raises(Overtaken), slow.database.transaction() as transaction:
+            service = EventService(transaction, slow.memory)
+            read = service.log.read
+
+            def read_and_be_overtaken(*values: Any) -> Any:
+                snapshot = read(*values)
+                quick.append([an_event("withdraw", "1", clients[0], 2)])
+                return snapshot
+
+            service.log.read = read_and_be_overtaken  # type: ignore[method-assign, assignment]  # for a moment
+            proxy.cut_at(b"COMMIT\0", "after")
+            service.append([an_event("withdraw", "1", clients[0], 3)])
+        assert proxy.has_cut
+        slow.database.bind.engine.dispose()
+    with workshop.database.unit_of_work() as session:
+        assert [t for _, t, _, _ in stored(session)] == [1, 2]
+
+
+def test_of_senders_in_one_transaction_only_who_is_no_longer_who_he_was_is_refused(
+    workshop: Workshop, clients: list[str]
+) -> None:
+    intake = process(workshop, "per_client")
+    true, false = (Reading(Call("SELECT $1::int", (n,)), ((b"1",),)) for n in (1, 2))
+
+    def write(number: int) -> Any:
+        event = an_event("deposit", "1", clients[number % CLIENTS], number)
+        try:
+            return intake.append([event], false if number % 2 else true)[0]
+        except NoLongerSo as error:
+            return error
+
+    outcomes = workshop.together(write, 12)
+    assert [type(one) for one in outcomes[1::2]] == [NoLongerSo] * 6
+    assert {type(one) for one in outcomes[::2]} <= {Accepted, TimestampNotRising}
+    with workshop.database.unit_of_work() as session:
+        assert len(stored(session)) == sum(isinstance(one, Accepted) for one in outcomes) > 0
 
 
 def test_the_first_event_fixes_the_order_and_the_unit(workshop: Workshop, clients: list[str]) -> None:

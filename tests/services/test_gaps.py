@@ -17,6 +17,16 @@ from tests.factories.clients import a_client
 from tests.factories.files import Files
 from tests.factories.histories import random_histories, store
 
+STREAMS, LOOKS, SWEEPS = 200_000, 10_000, 21  # so many streams are so many looks, twice
+# Clients that have no events here: a sweep only sees how far their streams are.
+CROWD = f"""
+    INSERT INTO event_high_water (stream, t)
+    SELECT n, 10 FROM generate_series(1000000, {1_000_000 + STREAMS - 1}) AS n
+"""
+READ = text("""
+    SELECT sum(seq_tup_read + idx_tup_fetch), sum(n_tup_ins + n_tup_upd + n_tup_del)
+    FROM pg_stat_xact_user_tables WHERE relname IN ('event_high_water', 'alert_sweep', 'alert_watch')
+""")
 GAP: dict[str, Any] = {"kind": "gap", "asked_on": "deposit", "parameters": {"after": 20}}
 Row = tuple[int, int]
 
@@ -80,6 +90,34 @@ def test_a_gap_that_was_over_when_the_rule_began_is_none_of_its(app: Any, client
     put(rui, (131, "deposit"))
     sweep_gaps()
     assert found(rule) == [(eva, 110)], "this one ended afterwards"
+
+
+@pytest.mark.parametrize("clock", ["events", "wall"])
+def test_with_an_order_per_client_what_was_over_is_none_of_its_either(
+    app: Any, clients: list[int], clock: str
+) -> None:
+    with services() as s:
+        begin = int(s.session.scalars(text("SELECT extract(epoch FROM clock_timestamp())::bigint")).one())
+        s.session.execute(text("INSERT INTO event_order (ordering, time_unit) VALUES ('per_client', 's')"))
+    begin -= 9_000 if clock == "wall" else 0
+    after = 10_000 if clock == "wall" else 20
+    ana, rui, _ = clients
+    put(rui, (begin - after - 100, "deposit"), (begin, "deposit"), is_global=False)
+    put(ana, (begin - 10, "deposit"), (begin, "deposit"), is_global=False)
+    parameters = {"after": after, "clock": clock}
+    rule = a_gap_rule(app, parameters=parameters)
+    put(ana, (begin + after + 1, "deposit"), is_global=False)
+    sweep_gaps()
+    assert found(rule) == [(ana, begin)], "it ended afterwards"
+    with services() as s:
+        current = s.alert_rule_rows.get_current(rule.id, is_locked=True)
+        s.alert_rules.add_version(
+            current, GAP | {"parameters": parameters | {"after": 5}, "note": None}, Files(app).owner()
+        )
+    put(rui, (begin + 2, "deposit"), is_global=False)
+    sweep_gaps()
+    is_over = [(rui, begin + 2)] if clock == "wall" else []
+    assert found(rule) == [(ana, begin), *is_over], "only what came since the new version began"
 
 
 def test_a_rule_that_was_off_finds_what_ends_after_it_is_on_again(app: Any, clients: list[int]) -> None:
@@ -192,8 +230,44 @@ def test_a_scheduler_that_dies_before_its_commit_leaves_the_gap_to_the_next(
     put(clients[0], (100, "deposit"))
     put(clients[1], (200, "withdraw"))
     with pytest.raises(Killed), services() as s:
-        assert s.gaps.sweep()
+        s.gaps.sweep()
+        assert found(rule) == [(clients[0], 100)]
         raise Killed
     assert found(rule) == []
     sweep_gaps()
     assert found(rule) == [(clients[0], 100)]
+
+
+def touched() -> tuple[int, int]:
+    """How many rows of streams and places this transaction has read and written."""
+    with services() as s:
+        reads, writes = s.session.execute(READ).one()
+        return int(reads), int(writes)
+
+
+def test_a_look_and_a_change_cost_the_same_however_many_streams_there_are(
+    app: Any, clients: list[int]
+) -> None:
+    last = clients[2]
+    with services() as s:
+        s.session.execute(text(CROWD))
+        s.session.execute(text("ANALYZE event_high_water"))
+    put(last, (100, "deposit"), is_global=False)
+    before = touched()
+    rule = a_gap_rule(app)
+    reads, writes = (now - then for now, then in zip(touched(), before, strict=True))
+    assert (reads, writes) == (1, 1), "nobody waits for a row to be written for each stream"
+    for _ in range(SWEEPS):
+        before = touched()
+        sweep_gaps()
+        reads, writes = (now - then for now, then in zip(touched(), before, strict=True))
+        assert reads <= 2 * LOOKS + 10
+        assert writes <= LOOKS + 1
+    put(last, (130, "deposit"), is_global=False)
+    sweep_gaps()
+    before = touched()
+    for _ in range(SWEEPS):
+        sweep_gaps()
+    assert found(rule) == [(last, 100)], "when its turn has come"
+    reads, writes = (now - then for now, then in zip(touched(), before, strict=True))
+    assert writes <= 2 * SWEEPS

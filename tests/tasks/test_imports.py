@@ -403,6 +403,27 @@ class TestSameFile:
         assert run_job(old, HANDLERS) is JobState.FAILED
         assert len(visits()) == 1
 
+    def test_a_job_that_is_tried_again_loads_no_file_that_was_sent_anew(self, imports: Imports) -> None:
+        keyless = "id_cliente,angel,polo,data_limite\nc1,Ana,Sul,2022-01-01\n"
+        given_up = imports.start("atendimentos", keyless)
+        with services() as s:
+            s.jobs.cancel(s.job_rows.get(given_up.job_id), imports.owner)
+        assert imports.load("atendimentos", keyless).inserted == 1
+        with services() as s:
+            assert s.jobs.retry_many(imports.owner, kind="import", state=None) == [given_up.job_id]
+        assert given_up.job_id is not None
+        assert run_job(given_up.job_id, HANDLERS) is JobState.FAILED
+        with services() as s:
+            assert s.job_rows.get(given_up.job_id).error["slug"] == "import-loaded-meanwhile"
+        assert len(visits()) == 1
+
+    def test_one_that_was_forced_is_loaded_again_all_the_same(self, imports: Imports) -> None:
+        keyless = "id_cliente,angel,polo,data_limite\nc1,Ana,Sul,2022-01-01\n"
+        first = imports.start("atendimentos", keyless, is_forced=True)
+        imports.run(imports.start("atendimentos", keyless, is_forced=True))
+        assert imports.run(first).inserted == 1
+        assert len(visits()) == 2
+
 
 def test_what_an_attempt_has_refused_is_gone_when_the_next_one_refuses_nothing(imports: Imports) -> None:
     header = "transaction_id,client_id,transaction_type,transaction_date,currency,amount\n"
