@@ -1,5 +1,6 @@
 """What the compose stack promises, read from its files; `make smoke` proves it on running containers."""
 
+import json
 import re
 import stat
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 import yaml
 
 from src.config import Settings
+from src.domain.documents import LARGEST
 
 ROOT = Path(__file__).parents[2]
 ONE_SHOT = {"migrate"}
@@ -129,6 +131,31 @@ def test_nginx_and_the_service_have_the_same_limit_for_uploads() -> None:
     assert f'"${{MAX_UPLOAD_BYTES:={limit}}}"' in start
     assert "client_max_body_size $MAX_UPLOAD_BYTES;" in start
     assert documented()["MAX_UPLOAD_BYTES"] == str(limit)
+
+
+def location_of(path: str) -> str:
+    """What nginx does with an address: the first pattern that fits decides."""
+    found = re.findall(r'location ~ "(.+)" \{([^}]+)\}', (ROOT / "nginx.conf").read_text())
+    return next((block for pattern, block in found if re.search(pattern, path)), "")
+
+
+def test_whatever_takes_files_may_send_much_through_nginx() -> None:
+    takes_files = {
+        re.sub(r"\{\w+\}", "1", path)
+        for path, methods in json.loads((ROOT / "docs/openapi.json").read_text())["paths"].items()
+        if "multipart/form-data" in methods.get("post", {}).get("requestBody", {}).get("content", {})
+    }
+    small = {path for path in takes_files if path.startswith("/api/v1/rules")}
+    assert LARGEST < 10 * 1024**2
+    assert len(takes_files - small) > 5
+    assert [path for path in takes_files - small if "upload.conf" not in location_of(path)] == []
+    assert location_of("/api/v1/auth/login") == ""
+
+
+def test_files_reach_clients_uncompressed_so_that_their_ranges_fit() -> None:
+    for path in ("/api/v1/files/1/content", "/api/v1/downloads/abc.def"):
+        assert "gzip off" in location_of(path)
+    assert "gzip off" not in location_of("/api/v1/files/1")
 
 
 def test_no_secret_has_a_default_anywhere() -> None:
