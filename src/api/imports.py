@@ -136,7 +136,7 @@ def get_rejects(query: dict[str, Any], import_id: UUID) -> Response:
     """The rows that were not loaded, whole, each with its line and what is wrong; as a table to mend."""
     with services() as s:
         imported = s.import_rows.get_own(import_id, owner_filter())
-        file = s.file_rows.find(imported.rejects_file_id) if imported.rejects_file_id else None
+        file = s.file_rows.find(imported.rejects_file_id)
         headers = s.import_rows.headers(imported)
     if query["format"] == "json":
         return _page_of_rejects(file, query["page"], query["per_page"])

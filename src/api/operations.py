@@ -79,7 +79,7 @@ def get_operation(query: dict[str, Any], operation_id: UUID) -> Response:
     """One operation: its counts, where it comes from, the first rows of its result, a link to all of it."""
     with services() as s:
         operation = s.operation_rows.get_own(operation_id, owner_filter())
-        result = s.file_rows.find(operation.result_file_id) if operation.result_file_id else None
+        result = s.file_rows.find(operation.result_file_id)
     return respond(Answer(200, _described(operation, result, query["rows"])))
 
 

@@ -28,7 +28,8 @@ class Repository(Generic[M]):
         return self.orderings["id"]
 
     def find(self, id_: Any) -> M | None:
-        return self.session.get(self.model, id_)
+        """The row of this id; None also where there is no id, as what pointed to it may be gone."""
+        return None if id_ is None else self.session.get(self.model, id_)
 
     def get(self, id_: Any) -> M:
         found = self.find(id_)

@@ -94,7 +94,7 @@ class CorrectionService:
             return None
         correction = self.imports.to_finish(import_id, job_id)
         whole = self.rows.get_own(whole_id, None)
-        rejects = self.files.find(whole.rejects_file_id) if whole.rejects_file_id else None
+        rejects = self.files.find(whole.rejects_file_id)
         if rejects is None:
             raise NothingToCorrect
         table = mended_table(whole.headers)

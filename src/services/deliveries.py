@@ -145,7 +145,7 @@ class DeliveryService:
         row = self._sending(delivery_id, job_id)
         if self.accounts.get(row.owner_id).is_disabled:
             raise OwnerDisabled
-        file = self.files.find(row.file_id) if row.file_id else None
+        file = self.files.find(row.file_id)
         return Parcel(
             id=row.id,
             target=Target(Channel(row.channel), row.address),

@@ -33,7 +33,7 @@ class ErasureService:
         if not self.imports.try_hold(import_id) or self.imports.is_in_work(import_id):
             return None
         imported = self.imports.get_own(import_id, None)
-        file = self.files.find(imported.rejects_file_id) if imported.rejects_file_id else None
+        file = self.files.find(imported.rejects_file_id)
         if file is None:
             return 0
         ids = _columns_of_ids(imported, self.imports.headers(imported))

@@ -89,7 +89,7 @@ class PreparingService:
         operation = self.operations.get_own(imported.operation_id, None)
         if operation.result_file_id is not None:
             return self.files.get(operation.result_file_id), None
-        others = self._joined(operation.steps, operation.owner_id)
+        others = self._joined(operation.steps, None)  # who started it may see them
         preparation = Preparation(wish=Wish(steps=operation.steps, output=OUTPUT), others=others)
         return self.files.get(operation.file_id), preparation
 

@@ -26,7 +26,7 @@ class RejectsService:
         The new bytes are there before the transaction points to them, the old ones go after its commit:
         whenever the process dies, one of the two is whole, and the sweep finds the other.
         """
-        former = self.rows.find(imported.rejects_file_id) if imported.rejects_file_id else None
+        former = self.rows.find(imported.rejects_file_id)
         imported.rejects_file_id = None if path is None else self._stored(imported, path)
         self.session.flush()
         if former is not None:

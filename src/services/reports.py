@@ -155,7 +155,7 @@ class ReportService:
         return self.reports.get_own(report.id, None)
 
     def _file(self, file_id: UUID | None, gone: Gone) -> File:
-        found = self.files.find(file_id) if file_id else None
+        found = self.files.find(file_id)
         if found is None:
             raise gone
         return found

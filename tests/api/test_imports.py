@@ -129,6 +129,12 @@ class TestOneCall:
 
 
 class TestStepByStep:
+    def test_a_draft_whose_file_is_deleted_says_so(self, clerk: Caller) -> None:
+        draft = sent(clerk, f"{IMPORTS}?draft=true", 201, data=form())
+        assert clerk.delete(f"/api/v1/files/{draft['file_id']}").status_code == 204
+        answer = clerk.patch(f"{IMPORTS}/{draft['id']}", json={"mapping": MAPPING})
+        assert (answer.status_code, answer.json["type"]) == (404, "/problems/file-not-found")
+
     def test_a_draft_is_looked_at_mapped_validated_and_committed(self, clerk: Caller) -> None:
         draft = sent(clerk, f"{IMPORTS}?draft=true", 201, data=form())
         assert draft["state"] == "draft"

@@ -87,6 +87,14 @@ class TestRuns:
         ]
         assert [source["name"] for source in operation["lineage"]["sources"]] == ["people.csv", "cities.csv"]
 
+    def test_an_administrator_may_join_what_belongs_to_others(
+        self, workshop: Workshop, operator: Caller, file_id: str
+    ) -> None:
+        other = a_file(operator, b"code,city\n008,Porto\n", "cities.csv")["id"]
+        step = {"operation": "join", "file_id": other, "on": {"id": "code"}, "how": "inner"}
+        operation = done(workshop.accounts.caller("admin"), file_id=file_id, steps=[step])
+        assert operation["processed_rows"] == 1, operation["error"]
+
     @each("output", ["csv", "xlsx", "jsonl", "parquet"])
     def test_every_format_comes_back(self, operator: Caller, file_id: str, output: str) -> None:
         operation = done(operator, file_id=file_id, operation="limit", rows=2, output=output)
