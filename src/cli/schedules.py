@@ -34,7 +34,7 @@ def list_schedules(limit: int, *, as_json: bool) -> None:
 def fire(schedule_id: UUID | None, *, as_json: bool) -> None:
     """Fire what is due now, or one schedule if it is; the scheduler does it each second."""
     with services() as s:
-        due = [schedule_id] if schedule_id else s.schedules.due()
+        due = [s.schedule_rows.get(schedule_id).id] if schedule_id else s.schedules.due()
     fired = []
     for id_ in due:
         with services() as s:

@@ -45,6 +45,8 @@ DELETE_OLD = {
     "view refreshes": "DELETE FROM view_refresh AS r USING view_refresh AS newer WHERE r.view = newer.view "
     "AND newer.id > r.id AND newer.finished_at IS NOT NULL AND newer.error IS NULL "
     "AND r.finished_at < clock_timestamp() - :job_days * interval '1 day'",
+    "places of gaps": "DELETE FROM alert_sweep AS s WHERE NOT EXISTS (SELECT FROM alert_watch AS w "
+    "WHERE w.rule_id = s.rule_id AND w.begun_at = s.begun_at)",
     "processes": "DELETE FROM process WHERE seen_at < clock_timestamp() - interval '1 day'",
 }
 

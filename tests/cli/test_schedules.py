@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import func, update
 
+from src.domain.ids import uuid7
 from src.models import Schedule
 from src.wiring import services
 from tests.api.nouns import a_file, a_schedule
@@ -28,3 +29,8 @@ def test_schedules_are_listed_and_fired(run: Run, run_json: Json, operator: Call
     assert all(row["schedule_id"] == made["id"] for row in fired)
     assert run_json("schedules", "fire") == []
     assert run_json("schedules", "list")[0]["id"] == made["id"]
+
+
+def test_a_schedule_that_is_not_there_is_told_and_not_passed_over(run: Run) -> None:
+    refused = run("schedules", "fire", str(uuid7()), code=1)
+    assert "There is no such schedule" in refused.stderr

@@ -238,6 +238,19 @@ def test_a_scheduler_that_dies_before_its_commit_leaves_the_gap_to_the_next(
     assert found(rule) == [(clients[0], 100)]
 
 
+def test_places_of_a_rule_that_was_begun_anew_or_is_no_gap_any_more_go(app: Any, clients: list[int]) -> None:
+    by = Files(app).owner()
+    put(clients[0], (100, "deposit"), is_global=False)
+    kept, begun, ended = (a_gap_rule(app) for _ in range(3))
+    sweep_gaps()
+    counting = GAP | {"kind": "consecutive", "parameters": {"count": 3}, "note": None}
+    with services() as s:
+        for rule, document in ((begun, GAP | {"note": None}), (ended, counting)):
+            s.alert_rules.add_version(s.alert_rule_rows.get_current(rule.id, is_locked=True), document, by)
+        assert s.housekeeping.delete_old_rows()["places of gaps"] == 2
+        assert s.session.scalars(text("SELECT rule_id FROM alert_sweep")).all() == [kept.id]
+
+
 def touched() -> tuple[int, int]:
     """How many rows of streams and places this transaction has read and written."""
     with services() as s:
