@@ -4,6 +4,7 @@ A cursor takes ten times as long as such a statement leaves to do. Values go and
 """
 
 import select
+from collections.abc import Collection
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -29,6 +30,14 @@ class Reading(NamedTuple):
 
     call: Call
     rows: tuple[Row, ...]
+
+
+class NoLongerSo(Exception):
+    """Some of what callers went by reads otherwise by now. Nothing is stored."""
+
+    def __init__(self, readings: Collection[Reading]) -> None:
+        super().__init__(readings)
+        self.readings = readings
 
 
 class Statements:

@@ -24,8 +24,7 @@ from src.domain.errors import DomainError
 from src.domain.event_batches import Outcome
 from src.domain.event_reading import read_event, shown_user_id
 from src.domain.roles import Actor
-from src.repositories.event_log import NoLongerSo
-from src.statements import Reading
+from src.statements import NoLongerSo, Reading
 from src.wiring import EXTENSION, Adapters
 
 VIEWS = {

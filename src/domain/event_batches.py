@@ -18,6 +18,7 @@ from src.domain.events import (
     UnknownClient,
 )
 
+ALL = 0  # the stream of all events, whoever's they are
 Place = tuple[int, int]  # a stream and a t in it
 
 
@@ -154,8 +155,8 @@ def answer_of(user_id: int | str, hits: Iterable[Hit]) -> str:
 
 
 def stream_of(ordering: Ordering, client_id: int | None) -> int:
-    """Events are ordered within a stream; 0 is that of all."""
-    return 0 if ordering is Ordering.GLOBAL or client_id is None else client_id
+    """Events are ordered within a stream."""
+    return ALL if ordering is Ordering.GLOBAL or client_id is None else client_id
 
 
 def _replayed(event: NewEvent, first: NewEvent, answer: str) -> Outcome:

@@ -15,12 +15,16 @@ import psycopg
 from src.domain.alerts import Event, History, Hit, Need, Needs
 from src.domain.event_batches import Accepted, Batch, Look, Past, Place, stream_of
 from src.domain.events import LAST_T, NewEvent, Ordering
-from src.statements import Call, Reading, Row, Value, told
+from src.statements import Call, NoLongerSo, Reading, Row, Value, told
 from src.transactions import ASSIGNED, InSession, Transaction
 
 MARGIN = 4
+NONE: Mapping[str, Past] = {}
+ASKED = ("name", "client_id", "t")
+UNKNOWN = (None, None)
 # Of one client the planner should know that it is one; of many, who knows how many.
-ONE, MANY = "(SELECT $1::text)", "json_array_elements_text($1::json)"
+ONE = "(SELECT $1::text, $2::bigint, $3::bigint) AS asked (name, client_id, t)"
+MANY = "json_to_recordset($1::json) AS asked (name text, client_id bigint, t bigint)"
 STREAMS = {Ordering.GLOBAL: "0", Ordering.PER_CLIENT: "c.id"}
 
 # The latest events of one type. The type stands in the text, so that the index of just this type serves. Rows
@@ -34,13 +38,14 @@ OF_CLIENT = {"client": "c.id", "first": 0, "last": LAST_T}
 READ = f"""
     SELECT asked.name, c.id, h.t, recent.*,
         (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp()), {ASSIGNED}
-    FROM {{asked}} AS asked (name)
+    FROM {{asked}}
     LEFT JOIN client c ON c.external_id = asked.name AND c.deleted_at IS NULL
     LEFT JOIN event_high_water h ON h.stream = {{stream}}
     LEFT JOIN LATERAL (
         SELECT array_agg(e.t), array_agg(e.type), array_agg(e.amount), array_agg(e.number), array_agg(e.total)
         FROM ({LATEST.format(type="deposit", most="{deposits}", **OF_CLIENT)} UNION ALL
             {LATEST.format(type="withdraw", most="{withdraws}", **OF_CLIENT)}) AS e
+        WHERE (c.id, h.t) IS DISTINCT FROM (asked.client_id, asked.t)
     ) AS recent ON true
 """
 OF_LOOK = {"client": "asked.client_id", "first": "asked.first", "last": "asked.last", "most": "asked.most"}
@@ -122,28 +127,26 @@ class Snapshot(NamedTuple):
     now: float
 
 
-class NoLongerSo(Exception):
-    """Some of what callers went by reads otherwise by now. Nothing is stored."""
-
-    def __init__(self, readings: Collection[Reading]) -> None:
-        super().__init__(readings)
-        self.readings = readings
-
-
 class EventLog:
     def __init__(self, transaction: Transaction, ordering: Ordering) -> None:
         self.transaction = transaction
         self.ordering = ordering
         self._number = ""  # of the transaction, since the first reading
 
-    def read(self, names: Collection[str], needs: Needs, known: Collection[Reading] = ()) -> Snapshot:
+    def read(
+        self,
+        names: Collection[str],
+        needs: Needs,
+        known: Collection[Reading] = (),
+        pasts: Mapping[str, Past] = NONE,
+    ) -> Snapshot:
         """The clients, how far their streams are, and of each type the latest events that rules need.
 
-        What is known is read again beside it; raises NoLongerSo unless it is the same.
+        What is known is read again beside it; raises NoLongerSo unless it is the same. Pasts are not read
+        again while their clients are who they were, and their streams where they were.
         """
-        is_one = len(names) == 1
-        asked = next(iter(names)) if is_one else orjson.dumps(list(names)).decode()
-        call = Call(_reading(is_one, self.ordering, needs), (asked,))
+        statement = _reading(len(names) == 1, self.ordering, needs)
+        call = Call(statement, _asked({name: pasts.get(name) for name in names}))
         *again, rows = self.transaction.run_all(*(one.call for one in known), call)
         if changed := [one for one, now in zip(known, again, strict=True) if tuple(now) != one.rows]:
             raise NoLongerSo(changed)
@@ -151,7 +154,7 @@ class EventLog:
         if number != self._number:
             self._number = number
             self.transaction.note(number)
-        return Snapshot({told(row[0]): self._past(row) for row in rows}, int(revision), float(now))
+        return Snapshot({told(row[0]): self._past(row, pasts) for row in rows}, int(revision), float(now))
 
     def look_back(self, looks: Collection[Look], pasts: Iterable[Past]) -> None:
         """Read these stretches into the histories of the pasts they belong to."""
@@ -231,19 +234,32 @@ class EventLog:
         rows = self.transaction.run(FIXED)
         return (told(rows[0][0]), told(rows[0][1])) if rows else None
 
-    def _past(self, row: Row) -> Past:
+    def _past(self, row: Row, pasts: Mapping[str, Past]) -> Past:
         client_id, latest = (None if value is None else int(value) for value in row[1:3])
+        past = pasts.get(told(row[0]))
+        if past is not None and latest is not None and (past.client_id, past.latest) == (client_id, latest):
+            return past
         return Past(client_id, stream_of(self.ordering, client_id), latest, _history(row[3:8]))
+
+
+def _asked(pasts: Mapping[str, Past | None]) -> tuple[Value, ...]:
+    """Who is asked about, and what is known: whose past it is, and how far it goes."""
+    rows = [(name, *((past.client_id, past.latest) if past else UNKNOWN)) for name, past in pasts.items()]
+    if len(rows) == 1:
+        return rows[0]
+    return (orjson.dumps([dict(zip(ASKED, row, strict=True)) for row in rows]).decode(),)
 
 
 @lru_cache
 def _reading(is_one: bool, ordering: Ordering, needs: Needs) -> str:
-    return READ.format(
-        asked=ONE if is_one else MANY,
-        stream=STREAMS[ordering],
-        deposits=_depth(needs, needs.deposit),
-        withdraws=_depth(needs, needs.withdraw),
-    )
+    deposits, withdraws = depths(needs)
+    asked = ONE if is_one else MANY
+    return READ.format(asked=asked, stream=STREAMS[ordering], deposits=deposits, withdraws=withdraws)
+
+
+def depths(needs: Needs) -> tuple[int, int]:
+    """How many deposits and withdraws are read at first."""
+    return _depth(needs, needs.deposit), _depth(needs, needs.withdraw)
 
 
 def _depth(needs: Needs, need: Need) -> int:

@@ -97,7 +97,7 @@ class AppendingService:
                     ledger.settle(import_id, lines, len(rows) - len(refused), refused)
             except Overtaken:
                 continue
-            self.memory.is_fixed = True
+            service.remember()
             tell(outcomes)
             return
         raise EventsBusy("Others write the same moments just now; it is tried again.")

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from src.database import Database
 from src.domain.event_batches import Outcome
 from src.domain.events import EventsBusy, NewEvent
-from src.repositories.event_log import NoLongerSo
 from src.services.events import EventMemory, EventService, Overtaken, tell
-from src.statements import Reading
+from src.statements import NoLongerSo, Reading
 
 MOST_AT_ONCE = 2_000  # events in one transaction, so that nobody waits long for its end
 MOST_WAITING = 10_000
@@ -100,6 +99,7 @@ class EventIntake:
                 if ticket.error is None:
                     ticket.outcomes = [next(outcomes) for _ in ticket.events]
         except BaseException as error:
+            self.memory.pasts.clear()  # the database may come back as another, restored one
             is_ours = isinstance(error, Exception)
             for ticket in order:
                 ticket.error = error if is_ours else EventsBusy("The writing was interrupted; send it again.")
@@ -129,6 +129,6 @@ class EventIntake:
                 if attempt == TRIES:
                     raise EventsBusy("Others write the same moments just now; try again.") from None
             else:
-                self.memory.is_fixed = True
+                service.remember()
                 return outcomes
         return []

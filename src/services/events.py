@@ -1,17 +1,18 @@
 """Events: judged and stored, in one transaction, by the rules as they are at that moment."""
 
 import logging
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from src.config import Settings
 from src.domain.alerts import RuleSet
-from src.domain.event_batches import Accepted, Judge, Outcome, looks_back
+from src.domain.event_batches import Accepted, Judge, Outcome, Past, looks_back
 from src.domain.events import NewEvent, Ordering, OrderIsFixed, TimeUnit
+from src.domain.known_pasts import KnownPasts
 from src.repositories.alert_rules import AlertRuleRepository
-from src.repositories.event_log import EventLog, Snapshot
+from src.repositories.event_log import EventLog, Snapshot, depths
 from src.statements import Reading
 from src.transactions import Transaction
 
@@ -24,7 +25,8 @@ class Overtaken(Exception):
 
 @dataclass
 class EventMemory:
-    """What a process remembers between transactions: the rules of a revision, and that the order is fixed."""
+    """What a process remembers between transactions: the rules of a revision, that the order is fixed, and
+    what it knows of clients."""
 
     ordering: Ordering
     unit: TimeUnit
@@ -32,6 +34,7 @@ class EventMemory:
     is_fixed: bool = False
     revision: int = -1
     rules: RuleSet = field(default_factory=RuleSet)
+    pasts: KnownPasts = field(default_factory=KnownPasts)
 
     @classmethod
     def of(cls, settings: Settings) -> "EventMemory":
@@ -45,6 +48,7 @@ class EventService:
         self.transaction = transaction
         self.memory = memory
         self.log = EventLog(transaction, memory.ordering)
+        self._written: tuple[Mapping[str, Past], Mapping[int, int]] = {}, {}
 
     def append(
         self,
@@ -58,19 +62,25 @@ class EventService:
 
         What is known of their senders must still be so, or NoLongerSo is raised.
         Raises Overtaken when others were quicker. Held, nobody can be: for who was overtaken too often.
-        Where it is committed, the order is fixed, which is for the caller to remember.
+        What may be remembered of it, once it is committed, is for the caller to say.
         """
         snapshot = self._read(events, known, is_held=is_held)
         self._fix_order()
         ids = [event.event_id for event in events if event.event_id is not None]
         answered = self.log.answers(ids) if ids else {}
         judge = Judge(self.memory.rules, snapshot.pasts, answered, self._bound(snapshot))
+        self._written = snapshot.pasts, judge.batch.latest
         outcomes = judge.judge(events)
         if judge.too_low:
             judge.settle(outcomes, self.log.taken({place for _, _, place, _ in judge.too_low}))
         if judge.batch.events and not self.log.write(judge.batch, import_id):
             raise Overtaken
         return outcomes
+
+    def remember(self) -> None:
+        """What was appended is committed: the order is fixed, and how far the clients came is known."""
+        self.memory.is_fixed = True
+        self.memory.pasts.keep(*self._written, depths(self.memory.rules.needs))
 
     def check_order(self) -> None:
         """Raise when the order or the unit was fixed otherwise; without an event, nothing is."""
@@ -86,11 +96,12 @@ class EventService:
     def _read(self, events: Sequence[NewEvent], known: Collection[Reading], *, is_held: bool) -> Snapshot:
         """What the rules must know, by the rules as they are at the revision that was read with it."""
         names = {event.client for event in events}
-        snapshot = self.log.read(names, self.memory.rules.needs, known)
+        snapshot = self.log.read(names, self.memory.rules.needs, known, self.memory.pasts.take(names))
         if is_held:
             self.log.hold(sorted({past.stream for past in snapshot.pasts.values()}))
             snapshot = self.log.read(names, self.memory.rules.needs)
         while snapshot.revision != self.memory.revision:
+            self.memory.pasts.clear()
             with self.transaction.session() as session:
                 self.memory.revision, self.memory.rules = AlertRuleRepository(session).asked()
             snapshot = self.log.read(names, self.memory.rules.needs)

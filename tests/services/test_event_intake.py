@@ -13,11 +13,10 @@ from src.config import SettingsError
 from src.database import Database, DatabaseUnavailable, Limits, make_engine
 from src.domain.errors import DomainError
 from src.domain.event_batches import Accepted
-from src.domain.events import DuplicateTimestamp, OrderIsFixed, TimestampNotRising
-from src.repositories.event_log import NoLongerSo
+from src.domain.events import DuplicateTimestamp, OrderIsFixed, TimestampNotRising, UnknownClient
 from src.services.event_intake import EventIntake
 from src.services.events import EventMemory, EventService, Overtaken
-from src.statements import Call, Reading
+from src.statements import Call, NoLongerSo, Reading
 from src.wiring import EXTENSION
 from tests.committing import Workshop
 from tests.domain.alerts.making import SHIPPED
@@ -236,6 +235,36 @@ def test_of_senders_in_one_transaction_only_who_is_no_longer_who_he_was_is_refus
     assert {type(one) for one in outcomes[::2]} <= {Accepted, TimestampNotRising}
     with workshop.database.unit_of_work() as session:
         assert len(stored(session)) == sum(isinstance(one, Accepted) for one in outcomes) > 0
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+def test_what_a_process_knows_of_a_client_ends_when_another_writes_to_him(
+    workshop: Workshop, clients: list[str], ordering: str
+) -> None:
+    intakes = [process(workshop, ordering) for _ in range(2)]
+    codes = []
+    for t, writer in enumerate([0, 0, 1, 0, 1, 1, 0]):
+        type_ = "deposit" if t == 3 else "withdraw"
+        (outcome,) = intakes[writer].append([an_event(type_, "1", clients[0], t)])
+        codes.append([hit.rule.code for hit in outcome.hits])
+        intakes[1 - writer].append(
+            [an_event("deposit", "1", clients[1], 10 * t if ordering != "global" else 0)]
+        )
+    assert codes == [[], [], [30], [], [], [], [30]]
+
+
+def test_what_a_process_knows_of_a_client_ends_with_the_client(
+    workshop: Workshop, clients: list[str]
+) -> None:
+    intake = process(workshop, "per_client")
+    intake.append([an_event("withdraw", "1", clients[0], t) for t in (1, 2)])
+    with workshop.database.unit_of_work() as session:
+        session.execute(text("UPDATE client SET deleted_at = now() WHERE external_id = '1'"))
+    assert isinstance(intake.append([an_event("withdraw", "1", clients[0], 3)])[0], UnknownClient)
+    with workshop.database.unit_of_work() as session:
+        session.execute(text("UPDATE client SET external_id = 'old' WHERE external_id = '1'"))
+    a_client("1")
+    assert intake.append([an_event("withdraw", "1", clients[0], 1)])[0].hits == []
 
 
 def test_the_first_event_fixes_the_order_and_the_unit(workshop: Workshop, clients: list[str]) -> None:

@@ -78,6 +78,12 @@ class History:
             found.append(event)
         return found[-most:]
 
+    def shorten(self, deposits: int, withdraws: int) -> None:
+        """Know the latest so many of each type, as if just these had been read."""
+        del self.deposit[:-deposits], self.withdraw[:-withdraws]
+        if len(self.any) > len(self.deposit) + len(self.withdraw):
+            self.any = sorted((*self.deposit, *self.withdraw))
+
     def trim(self, needs: Needs) -> None:
         """Forget what can no longer be asked for, whatever comes next."""
         latest = self.any[-1].t

@@ -1,0 +1,76 @@
+"""What is known of clients' pasts: until another writes, for so many clients, and as if it had just been read."""
+
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from src.domain import known_pasts
+from src.domain.alerts import History
+from src.domain.event_batches import ALL, Past
+from src.domain.known_pasts import KnownPasts
+
+TYPES = st.lists(st.sampled_from(["deposit", "withdraw"]), max_size=30)
+
+
+def history(types: list[str]) -> History:
+    """An event at each second."""
+    made = History()
+    for t, type_ in enumerate(types):
+        made.add(made.next(t, type_, Decimal(1)))
+    return made
+
+
+def a_past(client: int, latest: int, *, stream: int = ALL) -> Past:
+    return Past(client, stream, latest, history(["deposit"]))
+
+
+@given(TYPES, TYPES, st.integers(1, 5), st.integers(1, 5))
+def test_a_shortened_history_is_what_reading_the_latest_of_each_type_gives(
+    before: list[str], after: list[str], deposits: int, withdraws: int
+) -> None:
+    known = history(before)
+    known.shorten(deposits, withdraws)
+    for t, type_ in enumerate(after, len(before)):
+        known.add(known.next(t, type_, Decimal(1)))
+    known.shorten(deposits, withdraws)
+    everything = history(before + after)
+    read = History(sorted((*everything.deposit[-deposits:], *everything.withdraw[-withdraws:])))
+    assert (known.deposit, known.withdraw) == (read.deposit, read.withdraw)
+    longest = min(deposits, withdraws)
+    assert known.any[-longest:] == everything.any[-longest:]
+    assert set(known.any) == set(read.any)
+
+
+def test_what_is_taken_and_not_given_back_is_forgotten() -> None:
+    known = KnownPasts()
+    known.keep({"a": a_past(1, 5), "b": a_past(2, 5)}, {ALL: 7}, (1, 1))
+    assert {name: past.latest for name, past in known.take(["a", "nobody"]).items()} == {"a": 7}
+    assert known.take(["a", "b"]).keys() == {"b"}
+
+
+def test_of_one_stream_all_are_forgotten_when_another_process_has_written() -> None:
+    known = KnownPasts()
+    known.keep({"a": a_past(1, 5)}, {ALL: 7}, (1, 1))
+    known.keep({"b": a_past(2, 9)}, {ALL: 10}, (1, 1))
+    assert {name: past.latest for name, past in known.take(["a", "b"]).items()} == {"b": 10}
+
+
+def test_clients_with_streams_of_their_own_are_known_for_themselves() -> None:
+    known = KnownPasts()
+    known.keep({"a": a_past(1, 5, stream=1)}, {1: 6}, (1, 1))
+    known.keep({"b": a_past(2, 90, stream=2), "nobody": Past(None, ALL, None, History())}, {}, (1, 1))
+    taken = known.take(["a", "b", "nobody"])
+    assert {name: past.latest for name, past in taken.items()} == {"a": 6, "b": 90}
+    known.keep(taken, {}, (1, 1))
+    known.clear()
+    assert known.take(["a", "b"]) == {}
+
+
+def test_of_too_many_the_one_that_was_used_longest_ago_goes() -> None:
+    known = KnownPasts()
+    for number in range(known_pasts.MOST):
+        known.keep({str(number): a_past(number, 5, stream=number + 1)}, {}, (1, 1))
+    known.keep(known.take(["0"]), {}, (1, 1))
+    known.keep({"one more": a_past(0, 5, stream=1)}, {}, (1, 1))
+    assert known.take(["0", "1", "2"]).keys() == {"0", "2"}
