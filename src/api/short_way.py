@@ -5,10 +5,10 @@ is wrong with it.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import orjson
@@ -20,7 +20,7 @@ from src.api import authentication, envelope, metrics, rate_limits, tokens
 from src.api.event_problems import published
 from src.api.problems import from_domain
 from src.database import Database
-from src.domain.errors import DomainError
+from src.domain.errors import DomainError, Unavailable
 from src.domain.event_batches import Outcome
 from src.domain.event_reading import read_event, shown_user_id
 from src.domain.roles import Actor
@@ -36,6 +36,14 @@ LONGEST = 10_000
 MOST_SEEN = 4_096
 FAILED = "indicators.failed"  # in the environ: what the long way is to raise
 Headers = list[tuple[str, str]]
+
+
+class _Judged(NamedTuple):
+    """What became of an event, whose it is, and what the answer tells of the sender's budget."""
+
+    outcome: Outcome
+    user_id: int | str | None = None
+    counted: Sequence[tuple[str, str]] = ()
 
 
 class ShortWay:
@@ -62,13 +70,27 @@ class ShortWay:
     def _answer(self, environ: WSGIEnvironment, body: bytes) -> tuple[str, Headers, bytes] | None:
         """The whole answer; None, with nothing done, when this is not the way for it."""
         path, started = environ["PATH_INFO"], time.perf_counter()
-        view: Any = self.app.view_functions[VIEWS[path]]
         request_id = envelope.opened(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("REMOTE_ADDR", ""))
+        judged = self._judged(environ, body)
+        if judged is None:
+            return None
+        status, headers, answer = self._said(judged.outcome, judged.user_id)
+        headers += judged.counted
+        seconds = time.perf_counter() - started
+        metrics.seconds_of("POST", path, int(status[:3])).observe(seconds)
+        envelope.note(method="POST", path=path, status=int(status[:3]), seconds=seconds)
+        headers += envelope.headers_of(request_id, is_secure=environ["wsgi.url_scheme"] == "https")
+        return status, headers, answer
+
+    def _judged(self, environ: WSGIEnvironment, body: bytes) -> "_Judged | None":
+        view: Any = self.app.view_functions[VIEWS[environ["PATH_INFO"]]]
         try:
             actor, known = self._actor(environ)
             view.policy.check(actor)
             sent: Any = self.app.json.loads(body)
             event = read_event(sent)
+        except Unavailable as error:  # the long way would wait for it once more
+            return _Judged(error)
         except (DomainError, ValueError):
             return None
         counted = rate_limits.count_event(actor, self.app.config)
@@ -81,13 +103,7 @@ class ShortWay:
             return None
         except DomainError as error:
             outcome = error
-        status, headers, answer = self._said(outcome, shown_user_id(sent))
-        headers += counted
-        seconds = time.perf_counter() - started
-        metrics.seconds_of("POST", path, int(status[:3])).observe(seconds)
-        envelope.note(method="POST", path=path, status=int(status[:3]), seconds=seconds)
-        headers += envelope.headers_of(request_id, is_secure=environ["wsgi.url_scheme"] == "https")
-        return status, headers, answer
+        return _Judged(outcome, shown_user_id(sent), counted)
 
     @property
     def _adapters(self) -> Adapters:

@@ -10,8 +10,9 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from werkzeug.test import TestResponse
 
+from src.database import COMMAND, Database, make_engine
 from src.wiring import Services
-from tests.api.conftest import MakeApp
+from tests.api.conftest import Change, MakeApp
 from tests.api.nouns import an_api_key
 from tests.factories.accounts import Accounts, Caller
 from tests.factories.clients import a_client
@@ -212,6 +213,16 @@ def test_a_fault_of_ours_is_told_as_on_the_long_way(app: Flask, operator: Caller
         app.testing = True
     assert shown(short) == shown(long)
     assert (short.status_code, short.json["type"]) == (500, "/problems/internal-error")
+
+
+def test_without_a_database_it_says_so_itself_instead_of_waiting_twice(
+    app: Flask, operator: Caller, change: Change, long_ones: list[Any]
+) -> None:
+    change(database=Database(make_engine("postgresql+psycopg://nobody@127.0.0.1:1/none", COMMAND)))
+    short = send(app, a_body(), operator.headers)
+    assert long_ones == []
+    assert shown(short) == shown(send(app, a_body(), operator.headers, LONG))
+    assert short.status_code == 503
 
 
 @each("host", ["indicators.example.org", "elsewhere.example.org", "bad host"])
