@@ -41,9 +41,11 @@ faults: ## kill, freeze and starve real processes, and look that nothing is lost
 	@scripts/bootstrap dev
 	@exec $(PY) -m pytest -o addopts="--strict-markers --strict-config -ra" tests/faults $(ARGS)
 
+# pyspark leaves the sockets that answers come through to whoever collects garbage
 spark: ## run the tests of queries on Spark, then the service on a cluster of processes (needs Java 17 or 21; slow)
 	@scripts/bootstrap spark
 	@TEST_CLUSTER_URL="local[2]" SPARK_CONF_DIR="$(CURDIR)/tests/engine/queries/spark" $(PY) -m pytest \
+		-W "ignore:unclosed <socket:ResourceWarning" \
 		tests/engine/queries tests/engine/operations tests/engine/formulas tests/engine/reports $(ARGS)
 	@exec $(PY) -m pytest -o addopts="--strict-markers --strict-config -ra" tests/cluster $(ARGS)
 

@@ -106,8 +106,7 @@ def _attended(spark: "SparkSession", patience: float) -> Iterator[None]:
             elif time.monotonic() - seen > patience:
                 is_alone.set()
                 spark.sparkContext.cancelAllJobs()
-                break
-        _hang_up(spark)
+                return
 
     watch = threading.Thread(target=look, daemon=True)
     watch.start()
@@ -120,14 +119,6 @@ def _attended(spark: "SparkSession", patience: float) -> Iterator[None]:
     finally:
         is_over.set()
         watch.join()
-
-
-def _hang_up(spark: "SparkSession") -> None:
-    """Close the connection to Java that this thread has, if it has one: the library would only forget it."""
-    context: Any = spark.sparkContext
-    connection = context._gateway._gateway_client.get_thread_connection()  # noqa: SLF001
-    if connection is not None:
-        connection.close()
 
 
 def _kind(error: Exception) -> str:
