@@ -17,6 +17,7 @@ ROWS_PER_SHEET = 1_000_000  # a sheet ends at 1,048,576
 NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 # the same rows give the same bytes
 ROWS_MEASURED = 200  # for the widths of columns
 NARROWEST, WIDEST = 6, 60  # characters
+A4 = 9  # as workbooks number sizes of paper
 CELL_UNITS = 32_767  # what a spreadsheet takes in one cell, in UTF-16
 
 
@@ -78,7 +79,12 @@ def _widths(rows: Iterable[list[Any]]) -> list[int]:
 
 
 def _add_sheet(workbook: Any, columns: list[str], widths: list[int], header: Any) -> Any:
+    """With the header in sight and on every page of paper, which all columns fit on."""
     sheet = workbook.add_worksheet()
+    sheet.set_landscape()
+    sheet.set_paper(A4)
+    sheet.fit_to_pages(1, 0)
+    sheet.repeat_rows(0)
     for place, width in enumerate(widths):
         sheet.set_column(place, place, width)
     for place, name in enumerate(columns):

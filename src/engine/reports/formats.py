@@ -51,8 +51,8 @@ class Sheet:
         for row in self.rows():
             yield [value_of(cell, column) for cell, column in zip(row, self.columns, strict=True)]
 
-    def totals(self) -> list[Decimal | None]:
-        """The sums of the columns that hold numbers."""
+    def totals(self) -> list[str]:
+        """The sums of the columns that hold numbers, with as many decimals as the most exact cell has."""
         numbers = [(place, self.columns[place]) for place, is_it in enumerate(self.are_numbers) if is_it]
         sums = {place: Decimal(0) for place, _ in numbers}
         with localcontext() as exact:
@@ -61,7 +61,7 @@ class Sheet:
                 for place, column in numbers:
                     value = value_of(row[place], column)
                     sums[place] += value if isinstance(value, Decimal) else 0
-        return [sums.get(place) for place in range(len(self.columns))]
+        return [format(sums[place], "f") if place in sums else "" for place in range(len(self.columns))]
 
 
 def as_json(sheet: Sheet) -> Iterator[bytes]:
@@ -115,9 +115,7 @@ def as_html(sheet: Sheet) -> Iterator[bytes]:
         count += 1
         cells = "".join(f"<td{mark}>{html.escape(cell)}</td>" for mark, cell in zip(marks, row, strict=True))
         yield f"<tr>{cells}</tr>\n".encode()
-    totals = "".join(
-        f"<td{mark}>{_shown(total)}</td>" for mark, total in zip(marks, sheet.totals(), strict=True)
-    )
+    totals = "".join(f"<td{mark}>{total}</td>" for mark, total in zip(marks, sheet.totals(), strict=True))
     yield f"</tbody><tfoot><tr>{totals}</tr></tfoot></table><p>{count:,} rows</p></body></html>\n".encode()
 
 
@@ -138,10 +136,6 @@ def _for_workbook(cell: str, column: Mapping[str, Any]) -> str | int | float | N
     if not isinstance(value, Decimal) or sum(map(str.isdigit, cell)) > MOST_DIGITS:
         return cell or None
     return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _shown(total: Decimal | None) -> str:
-    return "" if total is None else format(total.normalize() + 0, "f")
 
 
 PAGE = """<!doctype html>

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,9 @@ def pdf_of(sheet: "Sheet") -> bytes:
 
 
 def _write(page: _Page, sheet: "Sheet", rows: Sequence[Sequence[str]]) -> None:
-    totals = _totals(sheet)
+    totals = sheet.totals()
+    if any(totals) and not totals[0]:
+        totals[0] = "Total"
     widths = _widths(page, [sheet.names, *rows[:200], totals])
     aligned = ["R" if is_number else "L" for is_number in sheet.are_numbers]
     _head(page, sheet.names, widths, aligned)
@@ -84,14 +85,6 @@ def _write(page: _Page, sheet: "Sheet", rows: Sequence[Sequence[str]]) -> None:
         page.set_draw_color(60)
         page.line(page.l_margin, page.get_y(), page.l_margin + sum(widths), page.get_y())
         _line(page, totals, widths, aligned)
-
-
-def _totals(sheet: "Sheet") -> list[str]:
-    """The last line: sums of numbers, and what it is where there is room for that."""
-    totals = [_total(total) for total in sheet.totals()]
-    if any(totals) and not totals[0]:
-        totals[0] = "Total"
-    return totals
 
 
 def _head(page: _Page, names: Sequence[str], widths: Sequence[float], aligned: Sequence[str]) -> None:
@@ -137,7 +130,3 @@ def _widths(page: _Page, rows: Sequence[Sequence[str]]) -> list[float]:
 
 def _fitting(cell: str) -> str:
     return cell if len(cell) <= LONGEST_CELL else cell[: LONGEST_CELL - 1] + "…"
-
-
-def _total(total: Decimal | None) -> str:
-    return "" if total is None else format(total.normalize() + 0, "f")

@@ -64,3 +64,12 @@ def test_each_format_has_the_values_of_texts_written_in_another_way(make: Make, 
     }
     assert '<td class="n">1243.55</td>' in made.written("html").decode()
     assert '<td class="n">1.234,50</td>' in made.written("html").decode()
+
+
+def test_totals_have_the_decimals_of_the_most_exact_cell(make: Make) -> None:
+    outputs = [{"output": name, "formula": name} for name in ("who", "paid", "count")]
+    made = make(outputs, "who,paid,count\na,1.50,2\nb,0.5,3\nc,,\n", None)
+    assert (
+        '<tfoot><tr><td></td><td class="n">2.00</td><td class="n">5</td></tr></tfoot>'
+        in made.written("html").decode()
+    )
