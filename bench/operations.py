@@ -210,8 +210,8 @@ def main() -> None:
             "of its own. DuckDB's SQL is as exact and keeps the same order, with the same memory. The "
             "profile is made before, once for each file.",
             "",
-            f"{machine()}. Medians of {given.rounds}, by turns, Polars and pandas once; the machine's load was {load:.1f} before "
-            "it began. Again: `python -m bench.operations --write`.",
+            f"{machine()}. Medians of {given.rounds}, by turns, Polars and pandas once; the machine's load "
+            f"was {load:.1f} before it began. Again: `python -m bench.operations --write`.",
             "",
             *lines,
             "",

@@ -1,5 +1,6 @@
 """flask files: put, list, get; flask storage: fsck, sweep, adopt."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from datetime import timedelta
@@ -45,8 +46,7 @@ def store(path: Path, account: Account) -> File:
     """Copy a file of this machine into the store, as this account's."""
     storage = adapters().storage
     with storage.create(storage_key(uuid7())) as upload, path.open("rb") as source:
-        while piece := source.read(PIECE):
-            upload.write(piece)
+        shutil.copyfileobj(source, upload, PIECE)
         detected = inspect(storage, adapters().readers, upload, path.name)
     with deleted_unless_kept(storage, upload), services() as s:
         return s.files.keep(upload, detected, name=path.name, actor=actor_of(account))
