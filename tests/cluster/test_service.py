@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 
 from tests.cluster.machines import CONF, SparkCluster, spark_cluster
-from tests.live import Live, Program, eventually
+from tests.factories.accounts import PASSWORD
+from tests.live import Caller, Live, Program, eventually
 
 WITHIN = 2_400.0  # seconds: much else may run on this machine
 ROWS = 60_000
@@ -52,7 +53,13 @@ class Service:
         }
         live.start_web(**self.settings)
         live.start_scheduler(**self.settings)
-        self.caller = live.caller("operator")
+        self.email = live.workshop.accounts.caller("operator").email
+
+    @property
+    def caller(self) -> Caller:
+        """Logged in just now: a job on a cluster may take longer than a token is good for."""
+        token = Caller(self.live.port).log_in(self.email, PASSWORD).json["token"]
+        return Caller(self.live.port, {"Authorization": f"Bearer {token}"}, self.live.answers)
 
     def worker(self, master: str = "") -> Program:
         engine = {**self.engine, "engine_url": master} if master else {}

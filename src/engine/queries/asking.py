@@ -128,18 +128,18 @@ class Asking:
         self.watch(lambda: 100 * sum(piece.moved for piece in pieces) / size)
         targets = [target, *(self.folder / f"piece{place}" for place in range(1, len(pieces)))]
 
-        def write_one(session: "DuckDBPyConnection", piece: Piece, part: Path) -> int:
-            pipe = self.folder / f"{part.name}.pipe"
-            source = piece.fed_to(pipe)
+        def write_one(session: "DuckDBPyConnection", place: int) -> int:
+            pipe = self.folder / f"piece{place}.pipe"
+            source = pieces[place].fed_to(pipe)
             session.execute(f"create or replace temp view {name} as {source.view()}")
-            written = write(session, statements, part, goes_on=part != target)
+            written = write(session, statements, targets[place], piece=place)
             self._look(session, {**self.sources, name: source})
             session.execute(f"drop view temp.{name}")
             pipe.unlink()
             return written
 
         with ThreadPoolExecutor(len(pieces)) as pool:
-            written = sum(pool.map(write_one, self.sessions, pieces, targets))
+            written = sum(pool.map(write_one, self.sessions, range(len(pieces))))
         with target.open("ab") as out:
             for part in targets[1:]:
                 with part.open("rb") as lines:

@@ -71,9 +71,11 @@ def _is_whole(tree: exp.Expression, *allowed: type[exp.Expression]) -> bool:
 
 
 def _is_divisible(tree: exp.Expression, form: OutputFormat) -> bool:
-    """Whether rows pass by one after the other, and DuckDB lets one thread do it: joined, or numbered."""
-    is_one_by_one = _is_whole(tree, exp.Where, exp.Join) and form in ("csv", "jsonl")
-    return is_one_by_one and any(column.name == ROW for column in tree.find_all(exp.Column))
+    """Whether rows pass by one by one, on one thread: they are joined, or chosen by their numbers."""
+    if form not in ("csv", "jsonl") or not _is_whole(tree, exp.Where, exp.Join):
+        return False
+    tests = [column for where in tree.find_all(exp.Where) for column in where.find_all(exp.Column)]
+    return tree.find(exp.Join) is not None or any(column.name == ROW for column in tests)
 
 
 def _selection(rows: Rows, form: OutputFormat) -> dict[str, ir.Value]:

@@ -25,17 +25,19 @@ MOST_EXACT = 38  # of a decimal
 
 
 def write(
-    connection: "DuckDBPyConnection", statements: Statements, target: Path, *, goes_on: bool = False
+    connection: "DuckDBPyConnection", statements: Statements, target: Path, *, piece: int | None = None
 ) -> int:
     """Execute what selects the result, write it to `target`, and tell how many rows it has.
 
-    One that `goes_on` where another file ends has no header.
+    A `piece` of a result, of which the first is number 0, is found by one thread: rows are in order as they
+    come, and to put them into it would take memory.
     """
+    in_turn = "" if piece is None else ", preserve_order false"
     if statements.format == "csv":
-        header = None if goes_on else _header(statements.headers)
-        return _copy(connection, statements.select, target, CSV, header)
+        header = None if piece else _header(statements.headers)
+        return _copy(connection, statements.select, target, CSV + in_turn, header)
     if statements.format == "jsonl":
-        return _copy(connection, statements.select, target, LINES)
+        return _copy(connection, statements.select, target, LINES + in_turn)
     batches = cast("pa.RecordBatchReader", connection.sql(statements.select).to_arrow_reader(ROWS_PER_BATCH))
     if statements.format == "parquet":
         return _parquet(batches, statements.headers, target)
