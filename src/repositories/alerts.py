@@ -91,7 +91,7 @@ class AlertRepository(Repository[Alert]):
 
     def of_last_hour(self) -> dict[tuple[int, bool], int]:
         """How many alerts there were by code, for the metrics; those in the shadow apart."""
-        recent = Alert.created_at > func.clock_timestamp() - text("interval '1 hour'")
+        recent = Alert.created_at > func.statement_timestamp() - text("interval '1 hour'")
         statement = select(Alert.code, Alert.is_shadow, func.count()).where(recent)
         rows = self.session.execute(statement.group_by(Alert.code, Alert.is_shadow))
         return {(code, is_shadow): count for code, is_shadow, count in rows}

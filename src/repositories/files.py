@@ -46,7 +46,8 @@ class FileRepository(OwnedRepository[File]):
 
     def expired(self, limit: int) -> list[File]:
         """Files past their time, locked for deletion; others' locks are skipped."""
-        statement = select(File).where(File.expires_at < func.clock_timestamp()).order_by(File.expires_at)
+        is_expired = File.expires_at < func.statement_timestamp()
+        statement = select(File).where(is_expired).order_by(File.expires_at)
         return list(self.session.scalars(statement.limit(limit).with_for_update(skip_locked=True)))
 
     def known_keys(self, keys: Iterable[str]) -> set[str]:

@@ -27,6 +27,7 @@ KIND = "housekeeping"
 ORPHAN_AGE = timedelta(hours=3)  # no upload takes so long, even by a clock that is an hour off
 SLICE = 500
 
+# Where there is an index, it is asked with the time of the statement: a clock that runs on is no use to it.
 DELETE_OLD = {
     "jobs": "DELETE FROM job WHERE finished_at < clock_timestamp() - :job_days * interval '1 day' "
     "AND kind <> 'etl' AND NOT EXISTS (SELECT FROM import WHERE import.job_id = job.id)",
@@ -39,9 +40,10 @@ DELETE_OLD = {
     "AND NOT EXISTS (SELECT FROM import WHERE import.operation_id = operation.id)",
     "reports": "DELETE FROM report WHERE created_at < clock_timestamp() - :job_days * interval '1 day' "
     "AND coalesce(job_id, table_file_id, file_id, unmatched_file_id, uncomputable_file_id) IS NULL",
-    "idempotency keys": "DELETE FROM idempotency_key WHERE expires_at < clock_timestamp()",
-    "logins": "DELETE FROM token_family WHERE expires_at < clock_timestamp()",
-    "login throttles": "DELETE FROM login_throttle WHERE updated_at < clock_timestamp() - interval '2 days'",
+    "idempotency keys": "DELETE FROM idempotency_key WHERE expires_at < statement_timestamp()",
+    "logins": "DELETE FROM token_family WHERE expires_at < statement_timestamp()",
+    "login throttles": "DELETE FROM login_throttle "
+    "WHERE updated_at < statement_timestamp() - interval '2 days'",
     "view refreshes": "DELETE FROM view_refresh AS r USING view_refresh AS newer WHERE r.view = newer.view "
     "AND newer.id > r.id AND newer.finished_at IS NOT NULL AND newer.error IS NULL "
     "AND r.finished_at < clock_timestamp() - :job_days * interval '1 day'",
