@@ -42,9 +42,15 @@ class ImportRepository(OwnedRepository[Import]):
         return next(self._counting(fingerprint, owner_id), None)
 
     def find_later(self, imported: Import) -> Import | None:
-        """The import of the same bytes in the same way that was begun after this one and counts."""
-        same = self._counting(imported.fingerprint, imported.owner_id)
-        return next((other for other in same if other.id > imported.id), None)
+        """The import of the same bytes in the same way that was begun after this one and counts.
+
+        One that was forced is wanted beside it.
+        """
+        for other in self._counting(imported.fingerprint, imported.owner_id):
+            was_forced = other.job is not None and other.job.args.get("is_forced")
+            if other.id > imported.id and not was_forced:
+                return other
+        return None
 
     def try_hold(self, id_: UUID) -> bool:
         """Lock the import to the end of the transaction, however long it lasts; False if another has it."""

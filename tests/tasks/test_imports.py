@@ -417,10 +417,13 @@ class TestSameFile:
             assert s.job_rows.get(given_up.job_id).error["slug"] == "import-loaded-meanwhile"
         assert len(visits()) == 1
 
-    def test_one_that_was_forced_is_loaded_again_all_the_same(self, imports: Imports) -> None:
+    @pytest.mark.parametrize("forced", [(True, True), (False, True)])
+    def test_one_that_was_forced_is_loaded_beside_the_other(
+        self, imports: Imports, forced: tuple[bool, bool]
+    ) -> None:
         keyless = "id_cliente,angel,polo,data_limite\nc1,Ana,Sul,2022-01-01\n"
-        first = imports.start("atendimentos", keyless, is_forced=True)
-        imports.run(imports.start("atendimentos", keyless, is_forced=True))
+        first, second = (imports.start("atendimentos", keyless, is_forced=one) for one in forced)
+        assert imports.run(second).inserted == 1
         assert imports.run(first).inserted == 1
         assert len(visits()) == 2
 
