@@ -15,6 +15,7 @@ import orjson
 from src import logs
 from src.domain.errors import DomainError, Unavailable
 from src.domain.jobs import CrashedJob, JobState, error_json, wait_before
+from src.engine.sandbox import Stopped
 from src.models import Job
 from src.tasks.lease import Interrupted, Lease, LeaseLost
 from src.wiring import Adapters, Services, adapters, services
@@ -124,6 +125,8 @@ def _attempt(run: JobRun, handlers: dict[str, Handler]) -> JobState:
         return _hand_back(run, wait=timedelta(0), forgiven=1)
     except Postponed as postponed:
         return _hand_back(run, wait=postponed.wait, forgiven=1)
+    except Stopped:  # the lease seemed to be lost, and was renewed late, while the work was being stopped
+        return _hand_back(run, wait=timedelta(0), forgiven=1)
     except Unavailable as error:
         return _try_later(run, error)
     except DomainError as error:

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from src.database import DatabaseUnavailable
 from src.domain.errors import Invalid
 from src.domain.jobs import JobState
+from src.engine.sandbox import Stopped
 from src.models import Job
 from src.tasks import lease as lease_module
 from src.tasks.lease import LeaseLost
@@ -116,6 +117,21 @@ class TestGoodEnds:
         assert run(job, handler) is JobState.QUEUED
         back = workshop.jobs.read(job.id)
         assert (back.state, back.attempts, back.error, back.lease_until) == ("queued", 0, None, None)
+
+    def test_work_that_stopped_over_a_lease_that_was_renewed_late_is_begun_anew_at_once(
+        self, workshop: Workshop, job: Job, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def handler(run: JobRun) -> Outcome:
+            run.lease._renewed -= 1_000  # for so long nobody could reach the database
+            assert run.should_stop()
+            run.lease._beat()
+            run.check()
+            raise Stopped
+
+        assert run(job, handler) is JobState.QUEUED
+        back = workshop.jobs.read(job.id)
+        assert (back.state, back.attempts, back.error) == ("queued", 0, None)
+        assert "crashed" not in caplog.text
 
 
 class TestFailures:
