@@ -1,6 +1,5 @@
 """How much memory processes of the engine take, while a benchmark runs."""
 
-import resource
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,26 +8,30 @@ from pathlib import Path
 
 SECONDS_BETWEEN = 0.1
 KIB = 1024
+FORGET_PEAK = "5"
 
 
 @dataclass
 class Watch:
-    """The most that was resident in any child, and in this process since it began."""
+    """The most that was resident in any child, and in this process, since the watch began; and before it."""
 
     child: int = 0
+    before: int = 0
 
     @property
     def worker(self) -> int:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // KIB
+        return _peak(Path("/proc/self"))
 
     def __str__(self) -> str:
-        return f"{self.worker} MiB in the worker, {self.child} MiB in the largest of its children"
+        worker = f"{self.worker} MiB in the worker ({self.before} before)"
+        return f"{worker}, {self.child} MiB in the largest of its children"
 
 
 @contextmanager
 def watching() -> Iterator[Watch]:
     """Look at all children of the engine, ten times a second."""
-    watch, is_over = Watch(), threading.Event()
+    Path("/proc/self/clear_refs").write_text(FORGET_PEAK)
+    watch, is_over = Watch(before=_peak(Path("/proc/self"))), threading.Event()
 
     def look() -> None:
         while not is_over.wait(SECONDS_BETWEEN):
