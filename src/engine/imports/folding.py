@@ -19,7 +19,8 @@ KINDS = ("on_time", "late", "open")
 # A cell is one number: of whom and where (a code), of the month since 1970, and of its place in the month.
 CELL_BITS, PLACE_BITS = 24, 7
 ANY_YEAR = 50_000  # months before 1970 are numbers above 0, too
-MOST_WAITING = 500_000  # numbers that were not added up yet
+BUCKETS = 16  # of persons, added up one by one, so that little is in memory twice
+MOST_WAITING = 50_000  # numbers of a bucket that were not added up yet
 MONTHS_AT_A_TIME = 4_000
 MONTH = pa.schema(
     [
@@ -42,7 +43,8 @@ class Folding:
         self._folds = folds
         self._folder = folder
         self._codes: dict[int, int] = {}  # of places and persons that occur together
-        self._cells, self._visits = _Counts(), _Counts()
+        self._cells = [_Counts() for _ in range(BUCKETS)]
+        self._visits = _Counts()
 
     def add(self, rows: pa.RecordBatch) -> None:
         folds = self._folds
@@ -59,7 +61,9 @@ class Folding:
         month = day.astype("datetime64[M]")
         place = (day - month.astype("datetime64[D]")).astype(np.int64) + 31 * kind
         cell = (month.astype(np.int64) + ANY_YEAR << PLACE_BITS) + place
-        self._cells.add((self._pairs(rows) << CELL_BITS) + cell)
+        numbers, bucket = (self._pairs(rows) << CELL_BITS) + cell, rows[folds.who].to_numpy() % BUCKETS
+        for own, counts in enumerate(self._cells):
+            counts.add(numbers[bucket == own])
         self._visits.add(rows[folds.whom].to_numpy() * len(KINDS) + kind)
 
     def finish(self) -> None:
@@ -75,15 +79,18 @@ class Folding:
 
     def _months(self) -> Iterator[pa.RecordBatch]:
         """Of a person in a place, of a person everywhere, and of a place as a whole."""
-        numbers, counts = self._cells.sums()
-        pair = np.fromiter(self._codes, np.int64, len(self._codes))[numbers >> CELL_BITS]
-        cell = (numbers & (2**CELL_BITS - 1)).astype(np.int32)
-        del numbers
-        place, who = (pair >> 32).astype(np.int32), (pair & (2**32 - 1)).astype(np.int32)
-        del pair
-        yield from _months(place, who, cell, counts)
-        yield from _months(np.zeros_like(place), who, cell, counts)
-        yield from _months(place, np.zeros_like(who), cell, counts)
+        pairs = np.fromiter(self._codes, np.int64, len(self._codes))
+        places = _Counts()
+        for cells in self._cells:
+            numbers, counts = cells.sums()
+            pair, cell = pairs[numbers >> CELL_BITS], numbers & (2**CELL_BITS - 1)
+            place, who = pair >> 32, pair & (2**32 - 1)
+            yield from _months(place, who, cell, counts)
+            yield from _months(np.zeros_like(place), who, cell, counts)
+            places.take((place << CELL_BITS) + cell, counts)
+        numbers, counts = places.sums()
+        place, cell = numbers >> CELL_BITS, numbers & (2**CELL_BITS - 1)
+        yield from _months(place, np.zeros_like(place), cell, counts)
 
     def _totals(self) -> pa.RecordBatch:
         """A row for each client."""
@@ -103,14 +110,17 @@ class _Counts:
 
     def add(self, numbers: Integers) -> None:
         found, counts = np.unique(numbers, return_counts=True)
-        self._parts.append((found, counts.astype(np.int32)))
-        self._waiting += len(found)
-        if self._waiting > MOST_WAITING + len(self._parts[0][0]):
+        self.take(found, counts.astype(np.int32))
+
+    def take(self, numbers: Integers, counts: Halves) -> None:
+        self._parts.append((numbers, counts))
+        self._waiting += len(numbers)
+        if self._waiting > max(MOST_WAITING, len(self._parts[0][0])):
             self.sums()
 
     def sums(self) -> tuple[Integers, Halves]:
         """Each number once, in order, and how often there was one."""
-        if not self._parts:
+        if not any(len(numbers) for numbers, _ in self._parts):
             return np.empty(0, np.int64), np.empty(0, np.int32)
         numbers, counts = (np.concatenate(parts) for parts in zip(*self._parts, strict=True))
         order = np.argsort(numbers)
@@ -125,10 +135,12 @@ def _moments(column: pa.Array) -> Integers:
     return moments
 
 
-def _months(place: Halves, who: Halves, cell: Halves, count: Halves) -> Iterator[pa.RecordBatch]:
+def _months(place: Integers, who: Integers, cell: Integers, count: Halves) -> Iterator[pa.RecordBatch]:
     """A row for each month of a place and a person, some at a time, with an array of its days."""
+    if not len(place):
+        return
     order = np.lexsort((cell, who, place))
-    place, who, cell, count = (numbers[order] for numbers in (place, who, cell, count))
+    place, who, cell, count = place[order], who[order], cell[order], count[order]
     month, day = cell >> PLACE_BITS, cell & (2**PLACE_BITS - 1)
     is_first = np.ones(len(place), bool)
     is_first[1:] = (np.diff(place) != 0) | (np.diff(who) != 0) | (np.diff(month) != 0)
@@ -144,11 +156,10 @@ def _months(place: Halves, who: Halves, cell: Halves, count: Halves) -> Iterator
         begin = end
 
 
-def _month_rows(place: Halves, who: Halves, month: Halves, days: Halves) -> pa.RecordBatch:
+def _month_rows(place: Integers, who: Integers, month: Integers, days: Halves) -> pa.RecordBatch:
     sums = [days[:, 31 * kind : 31 * (kind + 1)].sum(axis=1, dtype=np.int32) for kind in range(3)]
     offsets = np.arange(0, days.size + 1, PLACES, dtype=np.int32)
     lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(days.ravel()))
-    dates = (month.astype(np.int64) - ANY_YEAR).astype("datetime64[M]").astype("datetime64[D]")
-    return pa.record_batch(
-        [pa.array(place), pa.array(who), pa.array(dates), *map(pa.array, sums), lists], schema=MONTH
-    )
+    dates = (month - ANY_YEAR).astype("datetime64[M]").astype("datetime64[D]")
+    keys = (pa.array(numbers.astype(np.int32)) for numbers in (place, who))
+    return pa.record_batch([*keys, pa.array(dates), *map(pa.array, sums), lists], schema=MONTH)
