@@ -29,7 +29,7 @@ class Lines:
 
     @classmethod
     def of(cls, engine: Engine) -> Self:
-        """As many as the engine has connections, opened as it opens them."""
+        """Half as many as the engine has connections, opened as it opens them: they are lent for a moment."""
         pool: Any = engine.pool
         source = pool.recreate()
 
@@ -39,7 +39,7 @@ class Lines:
             fresh.detach()
             return driver
 
-        return cls(connect, size=pool.size(), wait_s=pool.timeout())
+        return cls(connect, size=max(pool.size() // 2, 1), wait_s=pool.timeout())
 
     @contextmanager
     def lent(self) -> Iterator[Statements]:

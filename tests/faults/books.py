@@ -198,10 +198,10 @@ class Books:
         assert most <= memory + MORE_MEMORY, f"{one.name} has {most} bytes, not {memory}"
 
     def allowed_sessions(self, one: Program) -> int:
-        """The pool of each process, for the web with as many lines, the pulse, what a scheduler listens with."""
+        """The pool of each process, and half as many lines for the web, the pulse, what a scheduler listens with."""
         kind = one.name.partition("-")[0]
         processes = len(one.children())
-        return {"web": 2 * 10 * processes, "worker": processes + 2, "scheduler": 4, "edge": 0}[kind]
+        return {"web": 15 * processes, "worker": processes + 2, "scheduler": 4, "edge": 0}[kind]
 
     def idle_in_transaction(self) -> int:
         asked = text("""SELECT count(*) FROM pg_stat_activity
