@@ -1,5 +1,6 @@
 """`flask up`: the whole service on one machine, started, used, stopped and killed as real processes."""
 
+import inspect
 import json
 import os
 import pwd
@@ -8,18 +9,22 @@ import shutil
 import signal
 import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from tempfile import mkdtemp
 
 import pytest
 
-from src.cli.everything import check_port
+from src.cli.everything import Progress, check_port
+from src.cli.preparation import OneOff, Preparation
 from src.cli.processes import web_command
 from src.config import Settings, SettingsError
+from src.supervisor import Child
 from tests.leftovers import ROOT, as_nobody, none_left, pids_of, postmaster, processes_of, python, wait_until
 
 pytestmark = pytest.mark.xdist_group("up")  # they share a service, which takes a while to start
@@ -327,6 +332,33 @@ def test_a_child_that_always_dies_ends_everything_with_a_reason(folder: Path) ->
     assert output.count("0 ended with status 3; starting it again.") == 4
     assert "gave up: 0 ended with status 3, 5 times within a minute" in output
     assert output.endswith("stopped\n")
+
+
+def test_samples_that_are_not_loaded_in_time_end_nothing(tmp_path: Path) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        settings = Settings(
+            database_url="postgresql+psycopg://nowhere",
+            redis_url="redis://nowhere",
+            jwt_secret="x" * 32,
+            var_dir=tmp_path,
+            port=server.server_port,
+        )
+        preparation, samples = Preparation(settings, ["echo", "The first start."]), OneOff(["false"])
+        web, worker = (Child(name, ["true"], is_held=True) for name in ("web", "worker"))
+        progress = Progress(settings, None, preparation, samples, web, [worker])
+
+        def is_through() -> bool:
+            progress.look()
+            return inspect.getgeneratorstate(progress._steps) == inspect.GEN_CLOSED
+
+        try:
+            assert wait_until(is_through, START_PATIENCE)
+        finally:
+            preparation.stop()
+            samples.stop()
+            server.shutdown()
+        assert (web.is_held, worker.is_held) == (False, False)
 
 
 def test_a_second_stop_signal_kills_what_does_not_end(folder: Path) -> None:

@@ -5,7 +5,7 @@ import http.client
 import os
 import socket
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
@@ -15,7 +15,7 @@ from src.cli.preparation import OneOff, Preparation
 from src.config import Settings, SettingsError
 from src.embedded import EmbeddedServers, attached
 from src.embedded.control import not_ours
-from src.supervisor import Child, Interrupted, Supervisor
+from src.supervisor import Child, ChildError, Interrupted, Supervisor
 
 EVERYWHERE = ("", "0.0.0.0", "::")  # noqa: S104  compared with, not listened on
 
@@ -98,6 +98,11 @@ class Progress:
             other.is_held = False
         if lines:  # the first start, whose samples are loaded now
             self._samples.start()
+            yield from self._show_samples()
+
+    def _show_samples(self) -> Iterator[None]:
+        """Where they are not loaded in time the command has said so; all else works without them."""
+        with suppress(ChildError):
             while (figures := self._samples.result()) is None:
                 yield
             say("\n".join(figures))
