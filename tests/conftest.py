@@ -24,6 +24,11 @@ from tests.factories.accounts import Accounts, Caller
 SECRET = "a secret for tests that is long enough to be one"
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Whole files are no names of tests, and archives differ by the second in which they are made."""
+    return f"{len(val) // 100}00 bytes" if isinstance(val, bytes) and len(val) > 60 else None
+
+
 @pytest.fixture(scope="session")
 def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One folder for all workers of this run."""
