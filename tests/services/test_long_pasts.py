@@ -57,12 +57,17 @@ FORMULAS = {
 
 
 @pytest.fixture
-def past(app: Flask) -> list[Past]:
-    client, by = a_client("1"), Files(app).owner()
+def rules(app: Flask) -> None:
+    by = Files(app).owner()
     for document in LONG:
         an_alert_rule(by, **document)
     for code, formula in FORMULAS.items():
         an_alert_rule(by, code=code, kind="formula", asked_on="withdraw", parameters={"formula": formula})
+
+
+@pytest.fixture
+def past(rules: None) -> list[Past]:
+    client = a_client("1")
     with services() as s:
         store(s.session, {client.id: PAST})
         for statement in CROWD:
@@ -122,5 +127,6 @@ def test_without_long_windows_a_handful_of_rows_is_all(app: Flask) -> None:
         assert rows < 20
 
 
-def test_an_unknown_client_has_no_past_to_look_into(past: list[Past]) -> None:
+@pytest.mark.usefixtures("rules")
+def test_an_unknown_client_has_no_past_to_look_into() -> None:
     assert [type(one) for one in append(an_event("withdraw", "1.00", "nobody", 5))] == [UnknownClient]
