@@ -84,8 +84,13 @@ class ShortWay:
 
     def _judged(self, environ: WSGIEnvironment, body: bytes) -> "_Judged | None":
         view: Any = self.app.view_functions[VIEWS[environ["PATH_INFO"]]]
+        credential = authentication.credential_of(
+            environ.get("HTTP_X_API_KEY"), environ.get("HTTP_AUTHORIZATION", "")
+        )
+        if credential is None:
+            return None
         try:
-            actor, known = self._actor(environ)
+            actor, known = self._actor(credential)
             view.policy.check(actor)
             sent: Any = self.app.json.loads(body)
             event = read_event(sent)
@@ -99,7 +104,7 @@ class ShortWay:
         try:
             outcome = self._adapters.intake.append([event], known)[0]
         except NoLongerSo:
-            self._seen.clear()
+            self._seen.pop(credential, None)
             return None
         except DomainError as error:
             outcome = error
@@ -114,13 +119,8 @@ class ShortWay:
     def _database(self) -> Database:
         return self._adapters.database
 
-    def _actor(self, environ: WSGIEnvironment) -> tuple[Actor, Reading]:
+    def _actor(self, credential: str) -> tuple[Actor, Reading]:
         """Who asks, as it was looked up once; the transaction of the event sees whether it still is so."""
-        credential = authentication.credential_of(
-            environ.get("HTTP_X_API_KEY"), environ.get("HTTP_AUTHORIZATION", "")
-        )
-        if credential is None:
-            raise authentication.NotLoggedIn
         if authentication.is_key(credential):
             seen = self._seen.get(credential) or authentication.actor_by_key(self._database, credential)
         else:
