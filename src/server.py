@@ -6,10 +6,15 @@ handed it anew, costs as much as many a request.
 
 import select
 import threading
+from concurrent.futures import Future
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from src.api.short_way import SHORT_WAY, VIEWS
+from src.senders import Senders
+
 STAY_MILLISECONDS = 20
+SENDS_EVENTS = object()  # what a thread says of a connection instead of whether it is kept
 
 
 class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
@@ -18,11 +23,30 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         self.may_stay = threading.BoundedSemaphore(max(self.cfg.threads // 2, 1))
         super().init_process()
 
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        short_way = getattr(self.wsgi, "extensions", {}).get(SHORT_WAY)
+        self.senders = Senders(self, short_way) if short_way else None
+
     def handle(self, conn: TConn) -> object:
         while True:
             keeps = super().handle(conn)
+            if keeps is True and self._sends_events(conn):
+                return SENDS_EVENTS
             if keeps is not True or not self._asks_again(conn):
                 return keeps
+
+    def finish_request(self, conn: TConn, fs: Future[object]) -> None:
+        is_done = not fs.cancelled() and fs.exception() is None
+        if self.senders and self.alive and is_done and fs.result() is SENDS_EVENTS:
+            self.senders.take(conn)
+        else:
+            super().finish_request(conn, fs)
+
+    def _sends_events(self, conn: TConn) -> bool:
+        last = conn.parser.mesg
+        is_plain = getattr(conn, "is_plain", True)
+        return bool(self.senders and is_plain and last.method == "POST" and last.path in VIEWS)
 
     def _asks_again(self, conn: TConn) -> bool:
         """Not awaited when the process is to end, or when others wait for a thread."""

@@ -4,7 +4,7 @@ A cursor takes ten times as long as such a statement leaves to do. Values go and
 """
 
 import select
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ Value = str | int | None
 Row = tuple[bytes | None, ...]
 MOST_KEPT = 100  # prepared statements of a connection
 NUMBERS = count(1)
+QUOTED = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
 class Call(NamedTuple):
@@ -140,3 +141,13 @@ def rows_of(result: Any) -> list[Row]:
 
 def _text(value: Value) -> bytes | None:
     return None if value is None else str(value).encode()
+
+
+def array_of(values: Iterable[object]) -> str:
+    """An array as PostgreSQL reads it, of values that need no quotes."""
+    return f"{{{','.join(map(str, values))}}}"
+
+
+def texts_of(values: Iterable[str | None]) -> str:
+    """An array of any texts."""
+    return array_of("NULL" if one is None else f'"{one.translate(QUOTED)}"' for one in values)

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -170,6 +171,8 @@ class Caller:
     port: int
     headers: dict[str, str] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
+    is_kept: bool = False  # each thread keeps its connection from one request to the next
+    _mine: threading.local = field(default_factory=threading.local, init=False)
 
     def call(
         self,
@@ -180,22 +183,33 @@ class Caller:
         timeout: float = 60.0,
         **headers: str,
     ) -> Answer:
-        """One request on a connection of its own. A header's name is written with _ for -."""
+        """One request, by default on a connection of its own. A header's name is written with _ for -."""
         given = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = getattr(self._mine, "connection", None)
+        connection = connection or http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        self._mine.connection = None
         began = time.monotonic()
         try:
             with suppress(BrokenPipeError):  # it has answered before it had read everything
                 connection.request(method, path, body, self.headers | given)
             response = connection.getresponse()
             content = response.read()
+            if self.is_kept:
+                self._mine.connection = connection
         finally:
-            connection.close()
+            if self._mine.connection is None:
+                connection.close()
         seconds = time.monotonic() - began
         named = {name.lower(): value for name, value in response.getheaders()}
         answer = Answer(f"{method} {path}", response.status, named, content, seconds)
         self.answers.append(answer)
         return answer
+
+    def hang_up(self) -> None:
+        """End this thread's connection, if it has kept one."""
+        if getattr(self._mine, "connection", None) is not None:
+            self._mine.connection.close()
+            self._mine.connection = None
 
     def get(self, path: str, **options: Any) -> Answer:
         return self.call("GET", path, **options)

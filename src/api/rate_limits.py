@@ -59,24 +59,23 @@ def _budget(actor: Actor, config: Mapping[str, Any]) -> str:
     return str(config["RATE_LIMIT_EVENTS" if is_for_events else "RATE_LIMIT_DEFAULT"])
 
 
-def count_event(actor: Actor, config: Mapping[str, Any]) -> list[tuple[str, str]] | None:
-    """Count an event out of the extension's sight, and say what is left in headers of the answer.
+def count_events(actor: Actor, number: int, config: Mapping[str, Any]) -> list[list[tuple[str, str]]] | None:
+    """Count this many events out of the extension's sight; for each, what is left, in headers of its answer.
 
-    None, with nothing counted: there is nothing left, or Redis is away; the extension knows what to do.
+    None, with nothing counted: there is not enough left, or Redis is away; the extension knows what to do.
     """
-    if not config["RATELIMIT_ENABLED"]:
-        return []
     limits = parse_many(_budget(actor, config))
     if len(limits) > 1 or limiter._storage_dead:  # noqa: SLF001  it looks after Redis when it is asked
         return None
     place = (PREFIX, _known(actor), str(ApplicationLimit.scope))
     try:
-        if not limiter.limiter.hit(limits[0], *place):
+        if not limiter.limiter.hit(limits[0], *place, cost=number):
             return None
         window = limiter.limiter.get_window_stats(limits[0], *place)
     except limiter.storage.base_exceptions:  # away, which the extension is to find out
         return None
-    return _told(limits[0], window.remaining, window.reset_time)
+    lefts = range(window.remaining + number - 1, window.remaining - 1, -1)
+    return [_told(limits[0], left, window.reset_time) for left in lefts]
 
 
 def register(app: Flask, settings: Settings) -> None:

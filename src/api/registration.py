@@ -40,7 +40,7 @@ from src.api import (
     views,
 )
 from src.api.problems import ProblemApi
-from src.api.short_way import ShortWay
+from src.api.short_way import SHORT_WAY, ShortWay
 from src.api.strict_json import StrictJson
 from src.api.uploads import StreamingRequest
 from src.config import Settings
@@ -94,7 +94,7 @@ def register(app: Flask, settings: Settings) -> None:
         MAX_CONTENT_LENGTH=BODY_LIMIT,
         PROPAGATE_EXCEPTIONS=False,
     )
-    app.wsgi_app = ShortWay(app)  # type: ignore[method-assign]  # as Flask's documentation says
+    app.wsgi_app = app.extensions[SHORT_WAY] = ShortWay(app)  # type: ignore[method-assign]  # as Flask's documentation says
     envelope.register(app, settings)
     authentication.register(app)
     rate_limits.register(app, settings)

@@ -1,11 +1,13 @@
-"""The short way of events: a plain request with one event, without what Flask does for any request.
+"""The short way of events: plain requests with one event each, without what Flask does for any request.
 
 By the same parts as the long way, which takes whatever is out of the ordinary: it begins anew, and says what
 is wrong with it.
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ import orjson
 from flask import Flask
 from werkzeug.exceptions import SecurityError
 from werkzeug.sansio.utils import get_host
+from werkzeug.test import run_wsgi_app
 
 from src.api import authentication, envelope, metrics, rate_limits, tokens
 from src.api.event_problems import published
@@ -24,6 +27,8 @@ from src.domain.errors import DomainError, Unavailable
 from src.domain.event_batches import Outcome
 from src.domain.event_reading import read_event, shown_user_id
 from src.domain.roles import Actor
+from src.services.event_intake import Sent
+from src.services.events import tell
 from src.statements import NoLongerSo, Reading
 from src.wiring import EXTENSION, Adapters
 
@@ -32,18 +37,45 @@ VIEWS = {
     "/event/": "event.append_with_slash",
     "/api/v1/events": "events.append_event",
 }
+SHORT_WAY = "short_way"  # among the application's extensions
 LONGEST = 10_000
 MOST_SEEN = 4_096
-FAILED = "indicators.failed"  # in the environ: what the long way is to raise
+# In the environ: what the long way is to raise; where to put a plain request that is only looked at.
+FAILED, PLAIN = "indicators.failed", "indicators.plain"
 Headers = list[tuple[str, str]]
 
 
-class _Judged(NamedTuple):
-    """What became of an event, whose it is, and what the answer tells of the sender's budget."""
+class Asked(NamedTuple):
+    """A plain request: its environment, in which nobody looks for the body, and the body."""
 
-    outcome: Outcome
+    environ: WSGIEnvironment
+    body: bytes
+
+
+class Said(NamedTuple):
+    status: str
+    headers: Headers
+    body: bytes
+
+
+@dataclass(eq=False, slots=True)
+class _Request:
+    """One of those that are answered together, on its way; with a log context of its own."""
+
+    asked: Asked
+    started: float
+    context: Context = field(default_factory=copy_context)
+    id: str = ""
+    credential: str = ""
+    actor: Actor | None = None
     user_id: int | str | None = None
-    counted: Sequence[tuple[str, str]] = ()
+    sent: Sent | None = None  # unless this is not the way for it
+    counted: Headers = field(default_factory=list)  # what the answer tells of the sender's budget
+    outcome: Sequence[Outcome] | BaseException = ()
+
+    @property
+    def path(self) -> str:
+        return str(self.asked.environ["PATH_INFO"])
 
 
 class ShortWay:
@@ -53,62 +85,87 @@ class ShortWay:
         self._seen: dict[str, tuple[Actor, Reading]] = {}  # by credential
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not _is_plain(environ, self.app.config["TRUSTED_HOSTS"]):
+        is_plain = _is_plain(environ, self.app.config["TRUSTED_HOSTS"])
+        if PLAIN in environ:
+            environ[PLAIN].append(environ if is_plain else None)
+            return []
+        if not is_plain:
             return self.long_way(environ, start_response)
         body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-        environ["wsgi.input"] = BytesIO(body)
-        try:
-            found = self._answer(environ, body)
-        except Exception as error:  # noqa: BLE001  the long way logs it, and answers as for any other
-            environ[FAILED], found = error, None
-        if found is None:
+        said = self.answer([Asked(environ, body)])[0]
+        if said is None:
+            environ["wsgi.input"] = BytesIO(body)
             return self.long_way(environ, start_response)
-        status, headers, answer = found
-        start_response(status, headers)
-        return [answer]
+        start_response(said.status, said.headers)
+        return [said.body]
 
-    def _answer(self, environ: WSGIEnvironment, body: bytes) -> tuple[str, Headers, bytes] | None:
-        """The whole answer; None, with nothing done, when this is not the way for it."""
-        path, started = environ["PATH_INFO"], time.perf_counter()
-        request_id = envelope.opened(environ.get("HTTP_X_REQUEST_ID", ""), environ.get("REMOTE_ADDR", ""))
-        judged = self._judged(environ, body)
-        if judged is None:
-            return None
-        status, headers, answer = self._said(judged.outcome, judged.user_id)
-        headers += judged.counted
-        seconds = time.perf_counter() - started
-        metrics.seconds_of("POST", path, int(status[:3])).observe(seconds)
-        envelope.note(method="POST", path=path, status=int(status[:3]), seconds=seconds)
-        headers += envelope.headers_of(request_id, is_secure=environ["wsgi.url_scheme"] == "https")
-        return status, headers, answer
+    def plain(self, environ: WSGIEnvironment) -> WSGIEnvironment | None:
+        """As it comes here through all that stands before; None when it is not plain. Nothing is done yet."""
+        found: list[WSGIEnvironment | None] = []
+        self.app.wsgi_app(environ | {PLAIN: found}, _nobody)
+        return found[0] if found else None
 
-    def _judged(self, environ: WSGIEnvironment, body: bytes) -> "_Judged | None":
-        view: Any = self.app.view_functions[VIEWS[environ["PATH_INFO"]]]
+    def answer(self, asked: Sequence[Asked]) -> list[Said | None]:
+        """What to say to each; None, with nothing done, when this is not the way for it.
+
+        Their events are stored together, as they came at the same time.
+        """
+        started = time.perf_counter()
+        requests = [_Request(one, started) for one in asked]
+        for one in requests:
+            one.context.run(self._read, one)
+        self._count(requests)
+        going = [one for one in requests if one.sent is not None]
+        outcomes = self._adapters.intake.append_each([one.sent for one in going if one.sent])
+        for one, outcome in zip(going, outcomes, strict=True):
+            one.outcome = outcome
+        return [one.context.run(self._answered, one) for one in requests]
+
+    def _read(self, request: _Request) -> None:
+        """Who asks, and for what."""
+        environ = request.asked.environ
+        given, address = environ.get("HTTP_X_REQUEST_ID", ""), environ.get("REMOTE_ADDR", "")
+        request.id = envelope.opened(given, address)
+        view: Any = self.app.view_functions[VIEWS[request.path]]
         credential = authentication.credential_of(
             environ.get("HTTP_X_API_KEY"), environ.get("HTTP_AUTHORIZATION", "")
         )
         if credential is None:
-            return None
+            return
         try:
             actor, known = self._actor(credential)
             view.policy.check(actor)
-            sent: Any = self.app.json.loads(body)
+            sent: Any = self.app.json.loads(request.asked.body)
             event = read_event(sent)
         except Unavailable as error:  # the long way would wait for it once more
-            return _Judged(error)
+            request.outcome = error
         except (DomainError, ValueError):
-            return None
-        counted = rate_limits.count_event(actor, self.app.config)
-        if counted is None:
-            return None
-        try:
-            outcome = self._adapters.intake.append([event], known)[0]
-        except NoLongerSo:
-            self._seen.pop(credential, None)
-            return None
-        except DomainError as error:
-            outcome = error
-        return _Judged(outcome, shown_user_id(sent), counted)
+            pass
+        except Exception as error:  # noqa: BLE001  the long way logs it, and answers as for any other
+            request.outcome = error
+        else:
+            request.credential, request.actor = credential, actor
+            request.sent, request.user_id = Sent([event], known), shown_user_id(sent)
+
+    def _count(self, requests: Sequence[_Request]) -> None:
+        """Those of one sender at once. Who has not enough left is for the long way, which refuses."""
+        if not self.app.config["RATELIMIT_ENABLED"]:
+            return
+        by_actor: dict[Actor, list[_Request]] = {}
+        for one in requests:
+            if one.actor is not None:
+                by_actor.setdefault(one.actor, []).append(one)
+        for actor, mine in by_actor.items():
+            counted, failed = None, None
+            try:
+                counted = rate_limits.count_events(actor, len(mine), self.app.config)
+            except Exception as error:  # noqa: BLE001  as above
+                failed = error
+            for number, one in enumerate(mine):
+                if counted is None:
+                    one.sent, one.outcome = None, failed or ()
+                else:
+                    one.counted = counted[number]
 
     @property
     def _adapters(self) -> Adapters:
@@ -133,19 +190,52 @@ class ShortWay:
         authentication.name(seen[0])
         return seen
 
-    def _said(self, outcome: Outcome, user_id: int | str | None) -> tuple[str, Headers, bytes]:
+    def _answered(self, request: _Request) -> Said | None:
+        outcome = request.outcome
+        if isinstance(outcome, NoLongerSo):
+            self._seen.pop(request.credential, None)
+            return None
+        try:
+            return self._said(request, outcome) if outcome else None
+        except Exception as error:  # noqa: BLE001  as above
+            return self._failed(request.asked, error)
+
+    def _said(self, request: _Request, outcome: Sequence[Outcome] | BaseException) -> Said:
+        """The whole answer, which is logged and measured."""
+        if isinstance(outcome, BaseException) and not isinstance(outcome, DomainError):
+            raise outcome
+        said = self._of_event(outcome, request.user_id)
+        seconds = time.perf_counter() - request.started
+        metrics.seconds_of("POST", request.path, int(said.status[:3])).observe(seconds)
+        envelope.note(method="POST", path=request.path, status=int(said.status[:3]), seconds=seconds)
+        is_secure = request.asked.environ["wsgi.url_scheme"] == "https"
+        said.headers.extend((*request.counted, *envelope.headers_of(request.id, is_secure=is_secure)))
+        return said
+
+    def _of_event(self, outcome: Sequence[Outcome] | DomainError, user_id: int | str | None) -> Said:
         if not isinstance(outcome, DomainError):
-            answer = outcome.answer.encode()
-            return (
-                "200 OK",
-                [("Content-Type", "application/json"), ("Content-Length", str(len(answer)))],
-                answer,
-            )
+            tell(outcome)
+        one = outcome if isinstance(outcome, DomainError) else outcome[0]
+        if not isinstance(one, DomainError):
+            body = one.answer.encode()
+            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
+            return Said("200 OK", headers, body)
         with self.app.app_context():
-            made = from_domain(outcome)
+            made = from_domain(one)
             problem = orjson.loads(made.get_data())
             made.set_data(orjson.dumps(problem | published(problem, user_id)))
-            return made.status, [*made.headers], made.get_data()
+            return Said(made.status, [*made.headers], made.get_data())
+
+    def _failed(self, asked: Asked, error: BaseException) -> Said:
+        """The long way logs it, and answers as for any other."""
+        environ = asked.environ | {"wsgi.input": BytesIO(asked.body), FAILED: error}
+        parts, status, headers = run_wsgi_app(self.long_way, environ, buffered=True)
+        return Said(status, [*headers], b"".join(parts))
+
+
+def _nobody(status: str, headers: Headers, exc_info: Any = None, /) -> Callable[[bytes], object]:
+    """Nobody waits for an answer."""
+    return bytes
 
 
 def _is_plain(environ: WSGIEnvironment, trusted: list[str] | None) -> bool:

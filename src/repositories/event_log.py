@@ -15,7 +15,7 @@ import psycopg
 from src.domain.alerts import Event, History, Hit, Need, Needs
 from src.domain.event_batches import Accepted, Batch, Look, Past, Place, stream_of
 from src.domain.events import LAST_T, NewEvent, Ordering
-from src.statements import Call, NoLongerSo, Reading, Row, Value, told
+from src.statements import Call, NoLongerSo, Reading, Row, Value, array_of, texts_of, told
 from src.transactions import ASSIGNED, InSession, Transaction
 
 MARGIN = 4
@@ -61,7 +61,8 @@ LOOK_BACK = f"""
 """
 HOLD = "SELECT FROM event_high_water WHERE stream = ANY($1::bigint[]) ORDER BY stream FOR UPDATE"
 # All streams must still be where they were seen, or nothing is written: what was judged would not hold. The
-# lock shows where they are now; a stream that two begin at once fails on its key.
+# lock shows where they are now; a stream that two begin at once fails on its key. Arrays are compared:
+# the planner, who expects few, would join the streams of a batch each with each.
 WRITE = """
     WITH seen AS (
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
@@ -70,9 +71,11 @@ WRITE = """
         SELECT stream, t FROM event_high_water WHERE stream = ANY($1::bigint[])
         ORDER BY stream FOR UPDATE
     ), guard AS (
-        SELECT NOT EXISTS (
-            SELECT FROM seen LEFT JOIN held USING (stream) WHERE seen.t IS DISTINCT FROM held.t
-        ) AS holds
+        SELECT (h.streams, h.ts) IS NOT DISTINCT FROM (s.streams, s.ts) AS holds
+        FROM (SELECT array_agg(stream ORDER BY stream), array_agg(t ORDER BY stream) FROM held)
+                AS h (streams, ts),
+            (SELECT array_agg(stream ORDER BY stream), array_agg(t ORDER BY stream) FROM seen
+                WHERE t IS NOT NULL) AS s (streams, ts)
     ), moved AS (
         UPDATE event_high_water AS h SET t = seen.latest FROM seen, guard
         WHERE guard.holds AND h.stream = seen.stream
@@ -116,9 +119,6 @@ FIX = """
 FIXED = "SELECT ordering, time_unit FROM event_order"
 
 
-QUOTED = str.maketrans({'"': '\\"', "\\": "\\\\"})
-
-
 class Snapshot(NamedTuple):
     """The pasts of the clients asked about, the revision of the rules, and the time in seconds."""
 
@@ -158,7 +158,7 @@ class EventLog:
 
     def look_back(self, looks: Collection[Look], pasts: Iterable[Past]) -> None:
         """Read these stretches into the histories of the pasts they belong to."""
-        rows = self.transaction.run(LOOK_BACK, *map(_array, zip(*looks, strict=True)))
+        rows = self.transaction.run(LOOK_BACK, *map(array_of, zip(*looks, strict=True)))
         found: dict[int, list[Event]] = {look.client_id: [] for look in looks}
         for client_id, t, type_, amount, number, total in (map(told, row) for row in rows):
             event = Event(int(t), int(t), type_, Decimal(amount), int(number), Decimal(total))
@@ -170,7 +170,7 @@ class EventLog:
 
     def hold(self, streams: Collection[int]) -> None:
         """Keep the streams until the end of the transaction: what is read from now on stays so."""
-        self.transaction.run(HOLD, _array(streams))
+        self.transaction.run(HOLD, array_of(streams))
 
     def write(self, batch: Batch, import_id: UUID | None = None) -> bool:
         """Store the batch, if its streams are still where they were seen; answers whether it did."""
@@ -195,24 +195,26 @@ class EventLog:
     def _values(self, batch: Batch, import_id: UUID | None) -> Iterator[Value]:
         streams, events = sorted(batch.latest), [one.event for one in batch.events]
         seen = [batch.seen[stream] for stream in streams]
-        yield _array(streams)
-        yield _array("NULL" if t is None else t for t in seen)
-        yield _array(batch.latest[stream] for stream in streams)
+        yield array_of(streams)
+        yield array_of("NULL" if t is None else t for t in seen)
+        yield array_of(batch.latest[stream] for stream in streams)
         yield "t" if self.ordering is Ordering.GLOBAL else "f"
         yield None if import_id is None else str(import_id)
-        yield _array(one.client_id for one in batch.events)
-        yield _array(event.t for event in events)
-        yield _array(event.type for event in events)
-        yield _array(event.amount for event in events)
-        yield _array(one.kept.number for one in batch.events)
-        yield _array(one.kept.total for one in batch.events)
+        yield array_of(one.client_id for one in batch.events)
+        yield array_of(event.t for event in events)
+        yield array_of(event.type for event in events)
+        yield array_of(event.amount for event in events)
+        yield array_of(one.kept.number for one in batch.events)
+        yield array_of(one.kept.total for one in batch.events)
         has_ids = any(event.event_id is not None for event in events)
-        yield _texts(event.event_id for event in events) if has_ids else None
-        yield _texts(one.answer if one.event.event_id else None for one in batch.events) if has_ids else None
+        yield texts_of(event.event_id for event in events) if has_ids else None
+        yield (
+            texts_of(one.answer if one.event.event_id else None for one in batch.events) if has_ids else None
+        )
 
     def answers(self, event_ids: Collection[str]) -> dict[str, tuple[NewEvent, str]]:
         """The events that are stored under these ids, with the answers they got."""
-        rows = (map(told, row) for row in self.transaction.run(FIND_ANSWERS, _texts(event_ids)))
+        rows = (map(told, row) for row in self.transaction.run(FIND_ANSWERS, texts_of(event_ids)))
         return {
             id_: (NewEvent(type_, Decimal(amount), client, int(t), client, id_), answer)
             for id_, type_, amount, client, t, answer in rows
@@ -220,7 +222,7 @@ class EventLog:
 
     def taken(self, places: Collection[Place]) -> set[Place]:
         """Which of these pairs of a stream and a t there are."""
-        streams, ts = map(_array, zip(*places, strict=True))
+        streams, ts = map(array_of, zip(*places, strict=True))
         values = (ts,) if self.ordering is Ordering.GLOBAL else (ts, streams)
         rows = self.transaction.run(FIND_TIMES[self.ordering], *values)
         return {(int(told(stream)), int(told(t))) for stream, t in rows}
@@ -279,20 +281,10 @@ def _history(columns: Row) -> History:
 
 
 def _hit_values(hits: Sequence[tuple[Accepted, Hit]]) -> Iterator[Value]:
-    yield _array(hit.rule.id for _, hit in hits)
-    yield _array(hit.rule.version for _, hit in hits)
-    yield _array(hit.rule.code for _, hit in hits)
-    yield _array(hit.rule.is_shadow for _, hit in hits)
-    yield _array(one.client_id for one, _ in hits)
-    yield _array(one.event.t for one, _ in hits)
-    yield _array(f'"{_array(hit.causes)}"' for _, hit in hits)
-
-
-def _array(values: Iterable[object]) -> str:
-    """An array as PostgreSQL reads it, of values that need no quotes."""
-    return f"{{{','.join(map(str, values))}}}"
-
-
-def _texts(values: Iterable[str | None]) -> str:
-    """An array of any texts."""
-    return _array("NULL" if one is None else f'"{one.translate(QUOTED)}"' for one in values)
+    yield array_of(hit.rule.id for _, hit in hits)
+    yield array_of(hit.rule.version for _, hit in hits)
+    yield array_of(hit.rule.code for _, hit in hits)
+    yield array_of(hit.rule.is_shadow for _, hit in hits)
+    yield array_of(one.client_id for one, _ in hits)
+    yield array_of(one.event.t for one, _ in hits)
+    yield array_of(f'"{array_of(hit.causes)}"' for _, hit in hits)

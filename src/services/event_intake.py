@@ -6,6 +6,7 @@ So a lone caller never waits for company, and many at once share one transaction
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from src.database import Database
 from src.domain.event_batches import Outcome
@@ -19,18 +20,32 @@ FREE_TRIES = 2  # then the streams are held first
 TRIES = 5
 
 
-@dataclass(eq=False, slots=True)
-class _Ticket:
-    """One caller's events; `turn` is let go when they are done, or when the caller is to write."""
+class Sent(NamedTuple):
+    """Events that belong together, in their order.
+
+    What is known of their sender must still be so in their transaction, or they end with NoLongerSo.
+    """
 
     events: Sequence[NewEvent]
-    known: Reading | None  # of their sender
+    known: Reading | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    """What one sent; `turn` is let go when it is done, or when its caller is to write."""
+
+    events: Sequence[NewEvent]
+    known: Reading | None
     turn: threading.Lock = field(default_factory=threading.Lock)
     outcomes: list[Outcome] | None = None
     error: BaseException | None = None
 
     def __post_init__(self) -> None:
         self.turn.acquire()
+
+    @property
+    def is_done(self) -> bool:
+        return self.outcomes is not None or self.error is not None
 
 
 class EventIntake:
@@ -41,28 +56,34 @@ class EventIntake:
         self._waiting: list[_Ticket] = []
         self._is_writing = False
 
-    def append(self, events: Sequence[NewEvent], known: Reading | None = None) -> list[Outcome]:
-        """Store these events, in this order and one transaction; an outcome for each.
-
-        What is known of the sender must still be so in that transaction, or NoLongerSo is raised.
-        """
+    def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
+        """Store these events, in this order and one transaction; an outcome for each."""
         if not events:
             return []
-        ticket = _Ticket(events, known)
+        found = self.append_each([Sent(events)])[0]
+        if isinstance(found, BaseException):
+            raise found
+        tell(found)  # in the thread, and with the log's context, of the request they belong to
+        return found
+
+    def append_each(self, sent: Sequence[Sent]) -> list[list[Outcome] | BaseException]:
+        """What became of each; who gets the outcomes is to tell of them."""
+        if not sent:
+            return []
+        tickets = [_Ticket(*one) for one in sent]
         with self._door:
             if sum(len(other.events) for other in self._waiting) > MOST_WAITING:
-                raise EventsBusy("More events are waiting than can be written; try again in a moment.")
-            self._waiting.append(ticket)
+                busy = EventsBusy("More events are waiting than can be written; try again in a moment.")
+                return [busy] * len(tickets)
+            self._waiting += tickets
             leads, self._is_writing = not self._is_writing, True
-        if not leads:
-            ticket.turn.acquire()
-        if ticket.outcomes is None and ticket.error is None:
-            self._lead()
-        if ticket.error is not None:
-            raise ticket.error
-        outcomes = ticket.outcomes or []
-        tell(outcomes)  # in the thread, and with the log's context, of the request they belong to
-        return outcomes
+        for ticket in tickets:
+            if not leads:
+                ticket.turn.acquire()
+            leads = False
+            if not ticket.is_done:
+                self._lead()
+        return [(ticket.outcomes or []) if ticket.error is None else ticket.error for ticket in tickets]
 
     def _lead(self) -> None:
         """Write what waits, and hand on to the first of those who came meanwhile."""
@@ -91,20 +112,21 @@ class EventIntake:
         return taken
 
     def _write(self, tickets: list[_Ticket]) -> None:
-        """They came at the same time, so any order of them is true; a higher t first would lose the lower."""
+        """They came at the same time, so any order of them is true; a higher t first would lose the lower.
+        The first of them is of this thread."""
         order = sorted(tickets, key=lambda ticket: ticket.events[0].t)
         try:
             outcomes = iter(self._stored(order))
             for ticket in order:
                 if ticket.error is None:
                     ticket.outcomes = [next(outcomes) for _ in ticket.events]
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  raised where each of them waits
             self.memory.pasts.clear()  # the database may come back as another, restored one
-            is_ours = isinstance(error, Exception)
-            for ticket in order:
-                ticket.error = error if is_ours else EventsBusy("The writing was interrupted; send it again.")
-            if not is_ours:  # this thread is to end, and the others go on
-                raise
+            for ticket in tickets:
+                ticket.error = error
+            if not isinstance(error, Exception):  # this thread is to end, and the others go on
+                for ticket in tickets[1:]:
+                    ticket.error = EventsBusy("The writing was interrupted; send it again.")
 
     def _stored(self, tickets: Sequence[_Ticket]) -> list[Outcome]:
         """Tried anew when another process was quicker; at last with the streams held, so that none can be.

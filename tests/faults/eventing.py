@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -60,16 +60,23 @@ class EventBooks:
         return body
 
     def send(self, callers: Sequence[Caller], seed: float) -> None:
-        """One event or a few after the other, each until it is known what became of it."""
+        """One event or a few after the other, each until it is known what became of it; each caller's on one
+        connection, as of who sends much."""
         rng = random.Random(seed)
+        callers = [replace(caller, is_kept=True) for caller in callers]
         while not self.is_over.is_set():
-            events = [self.new_event(rng) for _ in range(rng.choice([1, 1, 1, 5]))]
-            answer = until_told(lambda body: self._post(rng.choice(callers), body), events)
-            if len(events) == 1:
-                self._note(events[0], answer.json)
-            else:
-                for event, one in zip(events, answer.json["answers"], strict=True):
-                    self._note(event, one)
+            self._send_some(callers, rng)
+        for caller in callers:
+            caller.hang_up()
+
+    def _send_some(self, callers: Sequence[Caller], rng: random.Random) -> None:
+        events = [self.new_event(rng) for _ in range(rng.choice([1, 1, 1, 5]))]
+        answer = until_told(lambda body: self._post(rng.choice(callers), body), events)
+        if len(events) == 1:
+            self._note(events[0], answer.json)
+        else:
+            for event, one in zip(events, answer.json["answers"], strict=True):
+                self._note(event, one)
 
     def _post(self, caller: Caller, events: list[Any]) -> Answer:
         path = "/api/v1/events" if len(events) == 1 else "/api/v1/events/batch"

@@ -14,7 +14,8 @@ from src.database import Database, DatabaseUnavailable, Limits, make_engine
 from src.domain.errors import DomainError
 from src.domain.event_batches import Accepted
 from src.domain.events import DuplicateTimestamp, OrderIsFixed, TimestampNotRising, UnknownClient
-from src.services.event_intake import EventIntake
+from src.services import event_intake
+from src.services.event_intake import EventIntake, Sent
 from src.services.events import EventMemory, EventService, Overtaken
 from src.statements import Call, NoLongerSo, Reading
 from src.wiring import EXTENSION
@@ -225,16 +226,39 @@ def test_of_senders_in_one_transaction_only_who_is_no_longer_who_he_was_is_refus
 
     def write(number: int) -> Any:
         event = an_event("deposit", "1", clients[number % CLIENTS], number)
-        try:
-            return intake.append([event], false if number % 2 else true)[0]
-        except NoLongerSo as error:
-            return error
+        found = intake.append_each([Sent([event], false if number % 2 else true)])[0]
+        return found if isinstance(found, NoLongerSo) else found[0]
 
     outcomes = workshop.together(write, 12)
     assert [type(one) for one in outcomes[1::2]] == [NoLongerSo] * 6
     assert {type(one) for one in outcomes[::2]} <= {Accepted, TimestampNotRising}
     with workshop.database.unit_of_work() as session:
         assert len(stored(session)) == sum(isinstance(one, Accepted) for one in outcomes) > 0
+
+
+def test_what_several_sent_at_once_is_settled_for_each_by_itself(
+    workshop: Workshop, clients: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when it does not go into one transaction, and others write beside."""
+    monkeypatch.setattr(event_intake, "MOST_AT_ONCE", 3)
+    intake = process(workshop, "per_client")
+    true, false = (Reading(Call("SELECT $1::int", (n,)), ((b"1",),)) for n in (1, 2))
+
+    def write(number: int) -> list[Any]:
+        sent = [
+            Sent([an_event("deposit", "1", clients[n % CLIENTS], 10 * n + number)], false if n == 3 else true)
+            for n in range(8)
+        ]
+        assert intake.append_each([]) == []
+        return intake.append_each(sent)
+
+    both = workshop.together(write, 2)
+    for found in both:
+        assert isinstance(found[3], NoLongerSo)
+        assert all(type(one[0]) in (Accepted, TimestampNotRising) for n, one in enumerate(found) if n != 3)
+    kept = sum(isinstance(one[0], Accepted) for found in both for n, one in enumerate(found) if n != 3)
+    with workshop.database.unit_of_work() as session:
+        assert len(stored(session)) == kept >= 7
 
 
 @pytest.mark.parametrize("ordering", ORDERINGS)

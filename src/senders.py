@@ -1,0 +1,207 @@
+"""The connections of those who send events: one thread looks after all of them.
+
+What they have sent by the time it looks is stored together, and answered together. Threads of their own would
+wait for each other at every step.
+"""
+
+import logging
+import os
+import queue
+import select
+import threading
+import time
+from concurrent.futures import Future
+from wsgiref.types import WSGIEnvironment
+
+from gunicorn import SERVER
+from gunicorn.http import wsgi
+from gunicorn.http.message import Request
+from gunicorn.http.unreader import IterUnreader
+from gunicorn.util import http_date
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from src.api.short_way import LONGEST, Asked, Said, ShortWay
+
+log = logging.getLogger(__name__)
+LONGEST_HEAD = 16_384
+MOST_HEADS = 1_024
+IDLE_SECONDS = 2.0
+LOOK_SECONDS = 0.5
+
+
+class _Sender:
+    """A connection, and what came by it that is not answered yet."""
+
+    def __init__(self, conn: TConn) -> None:
+        self.conn = conn
+        self.came = bytearray(conn.parser.unreader.take_buffered())
+        self.whole = 0  # the length of its first request, once all of that is there
+        self.since = time.monotonic()
+
+    @property
+    def address(self) -> str:
+        client = self.conn.client
+        return str(client[0] if isinstance(client, tuple) else client)
+
+
+class Senders:
+    """Takes connections that have sent an event, and gives them back when they send anything else."""
+
+    def __init__(self, worker: ThreadWorker, short_way: ShortWay) -> None:
+        self._worker, self._short_way = worker, short_way
+        self._given: queue.SimpleQueue[TConn] = queue.SimpleQueue()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._poll = select.epoll()
+        self._poll.register(self._bell, select.EPOLLIN)
+        self._senders: dict[int, _Sender] = {}  # by the number of their socket
+        # A head is nearly always, byte by byte, that of the request before; what it means is read once.
+        self._heads: dict[tuple[str, bytes], WSGIEnvironment | None] = {}
+        threading.Thread(target=self._run, name="senders", daemon=True).start()
+
+    def take(self, conn: TConn) -> None:
+        """It is answered; what it sends next is ours."""
+        self._given.put(conn)
+        os.eventfd_write(self._bell, 1)
+
+    def _run(self) -> None:
+        looked = time.monotonic()
+        while True:
+            ready = [number for number, _ in self._poll.poll(LOOK_SECONDS)]
+            try:
+                self._serve(ready)
+            except Exception:
+                log.exception("the events of some connections were not answered")
+                for number in ready:
+                    self._close(number)
+            now = time.monotonic()
+            if now - looked > LOOK_SECONDS or not self._worker.alive:
+                looked = now
+                self._give_back(now)
+
+    def _serve(self, ready: list[int]) -> None:
+        asking: list[int] = []
+        for number in ready:
+            if number == self._bell:
+                asking += self._welcome()
+            elif number in self._senders and self._receive(number):
+                asking.append(number)
+        while asked := {number: one for number in asking if (one := self._next(number))}:
+            said = self._short_way.answer([*asked.values()])
+            asking = [number for number, one in zip(asked, said, strict=True) if self._reply(number, one)]
+
+    def _welcome(self) -> list[int]:
+        os.eventfd_read(self._bell)
+        came = []
+        while not self._given.empty():
+            conn = self._given.get()
+            conn.sock.setblocking(False)
+            number = conn.sock.fileno()
+            self._poll.register(number, select.EPOLLIN)
+            self._senders[number] = _Sender(conn)
+            came.append(number)
+        return came
+
+    def _receive(self, number: int) -> bool:
+        sender = self._senders[number]
+        try:
+            came = sender.conn.sock.recv(LONGEST_HEAD + LONGEST)
+        except BlockingIOError:
+            return False
+        except OSError:
+            came = b""
+        if not came:
+            self._close(number)
+            return False
+        sender.came += came
+        sender.since = time.monotonic()
+        return True
+
+    def _next(self, number: int) -> Asked | None:
+        """Its first request that is not answered yet, once all of it is there."""
+        sender = self._senders[number]
+        end = sender.came.find(b"\r\n\r\n") + 4
+        if end < 4:
+            if len(sender.came) > LONGEST_HEAD:
+                self._pass_on(number)
+            return None
+        environ = self._environ(sender, bytes(sender.came[:end]))
+        if environ is None:
+            sender.conn.is_plain = False
+            self._pass_on(number)
+            return None
+        sender.whole = end + int(environ["CONTENT_LENGTH"])
+        if len(sender.came) < sender.whole:
+            return None
+        return Asked(environ, bytes(sender.came[end : sender.whole]))
+
+    def _environ(self, sender: _Sender, head: bytes) -> WSGIEnvironment | None:
+        key = sender.address, head
+        if key not in self._heads:
+            if len(self._heads) >= MOST_HEADS:
+                self._heads.clear()
+            self._heads[key] = self._read(sender.conn, head)
+        return self._heads[key]
+
+    def _read(self, conn: TConn, head: bytes) -> WSGIEnvironment | None:
+        """As gunicorn reads it. None: it is not plain, or faulty, which gunicorn is to say."""
+        try:
+            request = Request(conn.cfg, IterUnreader([head]), conn.client, req_number=2)
+            is_odd = any(name in ("EXPECT", "UPGRADE") for name, _ in request.headers)
+            if is_odd or request.version != (1, 1) or request.should_close():
+                return None
+            _, environ = wsgi.create(request, conn.sock, conn.client, conn.server, conn.cfg)
+        except Exception:  # noqa: BLE001  whatever it is, it comes again where it is answered
+            return None
+        return self._short_way.plain(environ)
+
+    def _reply(self, number: int, said: Said | None) -> bool:
+        """Whether it may send more."""
+        sender = self._senders[number]
+        if said is None:
+            self._pass_on(number)
+            return False
+        del sender.came[: sender.whole]
+        answer = _written(said)
+        try:
+            sent = sender.conn.sock.send(answer)
+        except OSError:
+            sent = 0
+        if sent < len(answer):  # gone, or has not read what it was answered for a long time
+            self._close(number)
+        return bool(sent == len(answer))
+
+    def _pass_on(self, number: int) -> None:
+        """To a thread that takes its time, with what came."""
+        sender = self._forget(number)
+        sender.conn.parser.unreader.unread(bytes(sender.came))
+        self._worker.enqueue_req(sender.conn)
+
+    def _give_back(self, now: float) -> None:
+        """Those who send nothing, so that gunicorn counts their time; all of them, when the process ends."""
+        for number, sender in [*self._senders.items()]:
+            if self._worker.alive and now - sender.since < IDLE_SECONDS:
+                continue
+            if sender.came:
+                self._pass_on(number)
+            else:
+                self._end(number, is_kept=True)
+
+    def _close(self, number: int) -> None:
+        if number in self._senders:
+            self._end(number, is_kept=False)
+
+    def _end(self, number: int, *, is_kept: bool) -> None:
+        answered: Future[bool] = Future()
+        answered.set_result(is_kept)
+        self._worker.method_queue.defer(self._worker.finish_request, self._forget(number).conn, answered)
+
+    def _forget(self, number: int) -> _Sender:
+        self._poll.unregister(number)
+        return self._senders.pop(number)
+
+
+def _written(said: Said) -> bytes:
+    """With the fields that gunicorn adds to each answer."""
+    own = [("Server", SERVER), ("Date", http_date()), ("Connection", "keep-alive")]
+    fields = "".join(f"{name}: {value}\r\n" for name, value in (*own, *said.headers))
+    return f"HTTP/1.1 {said.status}\r\n{fields}\r\n".encode("latin-1") + said.body
