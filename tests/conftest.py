@@ -18,7 +18,7 @@ from src.embedded import EmbeddedServers
 from src.integrations.storage import open_storage
 from src.services.passwords import PasswordHasher
 from src.wiring import EXTENSION, Adapters, Services
-from tests.databases import clone, drop, make_template
+from tests.databases import clone, drop, hurry, make_template
 from tests.factories.accounts import Accounts, Caller
 
 SECRET = "a secret for tests that is long enough to be one"
@@ -40,6 +40,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def servers(shared_folder: Path) -> Iterator[EmbeddedServers]:
     """PostgreSQL and Redis for this run; whoever comes last stops them."""
     with EmbeddedServers(shared_folder / "servers") as running:
+        hurry(running.database_url)
         yield running
 
 
