@@ -14,6 +14,8 @@ from celery.signals import (
 )
 from flask import Flask
 
+import src.engine.operations.applying
+import src.engine.queries.duckdb  # noqa: F401  before the fork: so its children, which are renewed, have them
 from src.app import create_program
 from src.cli.output import settings_errors_as_messages
 from src.config import Settings

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from sqlalchemy import func
@@ -10,9 +10,7 @@ from sqlalchemy.orm import Session
 
 from src.domain.formulas import BadFormula
 from src.domain.roles import Actor
-from src.engine.operations.applying import apply
 from src.engine.operations.faults import UnreadableValue, unknown_columns
-from src.engine.queries.rows import Rows, scan
 from src.engine.queries.statements import OutputFormat
 from src.engine.queries.values import Ran
 from src.engine.values import ColumnType, Detected, Profile, Regular
@@ -20,6 +18,9 @@ from src.models import File, Operation
 from src.repositories.operations import OperationRepository
 from src.services.audit import AuditTrail
 from src.services.jobs import JobService
+
+if TYPE_CHECKING:
+    from src.engine.queries.rows import Rows
 
 KIND = "operation"
 INPUT = "input"
@@ -98,8 +99,11 @@ def check(file: File, others: Mapping[str, File], wish: Wish) -> None:
             raise
 
 
-def plan(wish: Wish, detected: Detected, others: Mapping[str, Detected]) -> Rows:
+def plan(wish: Wish, detected: Detected, others: Mapping[str, Detected]) -> "Rows":
     """The rows that come out of the steps, as an expression that can be run."""
+    from src.engine.operations.applying import apply
+    from src.engine.queries.rows import scan
+
     typed = with_types(detected, wish.types)
     tables = {
         id_: scan(name_of(place), other.columns, is_proven=False)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from src.config import Settings
 from src.domain.errors import Unavailable
-from src.engine.queries.cluster import Cluster
+from src.engine.queries.values import Cluster
 from src.engine.values import ReadLimits
 
 PATIENCE = 5.0

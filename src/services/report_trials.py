@@ -13,8 +13,6 @@ from src.engine.profile import profile
 from src.engine.queries.running import Question, Ran, run_queries
 from src.engine.queries.values import TableFile
 from src.engine.reports.formats import Sheet
-from src.engine.reports.making import Making
-from src.engine.reports.planning import plan_of
 from src.engine.reports.values import Table
 from src.engine.values import Profile
 from src.integrations.storage import Storage
@@ -50,6 +48,9 @@ def try_report(
     order: Order, document: Any, storage: Storage, readers: Readers, settings: Settings
 ) -> ReportTrial:
     """Make the report of the first rows; what is wrong is raised as the job would tell it."""
+    from src.engine.reports.making import Making
+    from src.engine.reports.planning import plan_of
+
     rules = read_rules(document)
     values = values_of(rules, order.parameters)
     if order.reference is not None and order.reference.size > MOST_REFERENCE:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
-from src.engine.queries.cluster import PROGRAMS
+from src.engine.queries.values import PROGRAMS
 from tests.live import Program, eventually, free_port
 
 CONF = Path(__file__).parent / "conf"

@@ -6,8 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 
 from src.engine.operations.faults import UnreadableValue
-from src.engine.queries.readings import FALSE_WORDS, TRUE_WORDS
-from src.engine.reading.kinds import BLANKS, KINDS, Kind
+from src.engine.reading.kinds import BLANKS, FALSE_WORDS, KINDS, TRUE_WORDS, Kind
 from src.engine.values import Column
 
 Scalar = str | int | float | bool

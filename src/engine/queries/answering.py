@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from src.engine.queries.duckdb import statements
 from src.engine.queries.statements import Asked
 from src.engine.queries.values import EngineName, Question, Ran, TableFile
 from src.engine.values import MIB, ReadLimits
@@ -81,6 +80,8 @@ class Answering:
 
 
 def _asked(question: Question) -> Asked:
+    from src.engine.queries.duckdb import statements
+
     query = question.query
     return Asked(
         statements=statements(query.rows, query.format),

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
@@ -19,39 +19,10 @@ from src.engine.queries.duckdb import statements
 from src.engine.queries.rows import ROW
 from src.engine.queries.spark import RESULT, result_of, spark_statements
 from src.engine.queries.statements import Asked, Statements
-from src.engine.queries.values import Query, Ran, TableFile
-from src.engine.values import GIB, Sandbox
+from src.engine.queries.values import Cluster, Query, Ran, TableFile
 
 PREFIX = "query-"
 STALE_SECONDS = 24 * 3600
-DRIVER_MEMORY = 6 * GIB  # of addresses: a Java process reserves more than the heap that it is given
-DRIVER_FILES = 4_096
-PROGRAMS = "/usr/local/bin:/usr/bin:/bin"
-
-
-@dataclass(frozen=True)
-class Cluster:
-    """A Spark cluster: its address, and a folder that its machines and ours know by the same path.
-
-    `java_home` and `conf_dir` are Spark's own settings; empty, the machine's Java and Spark's defaults.
-    After so many seconds of `patience` in which no machine takes part a query is given up.
-    """
-
-    master: str
-    folder: Path
-    java_home: str = ""
-    conf_dir: str = ""
-    patience: float = 900.0
-
-    def widened(self, sandbox: Sandbox) -> Sandbox:
-        """What the process may use that asks the cluster. It sees no stranger's file, only what we made."""
-        environment = {"PATH": PROGRAMS, "JAVA_HOME": self.java_home, "SPARK_CONF_DIR": self.conf_dir}
-        return replace(
-            sandbox,
-            memory=DRIVER_MEMORY,
-            open_files=DRIVER_FILES,
-            environment={**sandbox.environment, **{name: text for name, text in environment.items() if text}},
-        )
 
 
 def run_on_cluster(query: Query, target: Path, answering: Answering, cluster: Cluster) -> Ran:

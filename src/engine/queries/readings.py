@@ -4,10 +4,9 @@ import ibis
 import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
+from src.engine.reading.kinds import FALSE_WORDS, TRUE_WORDS
 from src.engine.values import Column, ColumnType
 
-TRUE_WORDS = ("true", "yes", "sim", "verdadeiro")
-FALSE_WORDS = ("false", "no", "não", "nao", "falso")
 EXACT = dt.Decimal(38, 18)
 DATE_PARTS = "^([0-9]+)[./-]([0-9]+)[./-]([0-9]+)"
 TO_ISO = {"dmy": r"\3-\2-\1", "mdy": r"\3-\1-\2"}

@@ -9,9 +9,8 @@ from typing import Any
 
 from src.engine.duck import RESERVED
 from src.engine.queries.answering import Answering
-from src.engine.queries.cluster import Cluster, run_on_cluster
 from src.engine.queries.statements import OutputFormat
-from src.engine.queries.values import Query, Question, Ran, TableFile
+from src.engine.queries.values import Cluster, Query, Question, Ran, TableFile
 from src.engine.sandbox import ignore_progress, never, run_in_child
 from src.engine.values import GIB, OnProgress, ReadLimits, ShouldStop
 
@@ -87,6 +86,8 @@ def execute(questions: Sequence[Question], answering: Answering, cluster: Cluste
     """The same with a way to call the functions that belong into a child."""
     if cluster is None:
         return answering.answer(questions)
+    from src.engine.queries.cluster import run_on_cluster
+
     found: list[Ran] = []
     for question in questions:
         found.append(run_on_cluster(question.query, question.target, answering, cluster))

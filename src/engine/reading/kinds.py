@@ -14,6 +14,8 @@ from src.engine.values import Column, ColumnType, DateOrder
 
 BLANKS = " \t\r\n"
 BLANKS_IN_SQL = r" \t\r\n"
+TRUE_WORDS = ("true", "yes", "sim", "verdadeiro")
+FALSE_WORDS = ("false", "no", "não", "nao", "falso")
 
 _WHOLE = "(?:0|[1-9][0-9]{0,17})"
 _YEAR, _MONTH, _DAY = "[1-9][0-9]{3}", "(?:0?[1-9]|1[0-2])", "(?:0?[1-9]|[12][0-9]|3[01])"
@@ -104,7 +106,7 @@ def _day(order: DateOrder) -> str:
 
 
 KINDS: tuple[Kind, ...] = (
-    Kind("boolean", _spelled("true", "false", "yes", "no", "sim", "não", "nao", "verdadeiro", "falso")),
+    Kind("boolean", _spelled(*TRUE_WORDS, *FALSE_WORDS)),
     Kind("integer", f"-?{_WHOLE}"),
     Kind("decimal", _number(".", ","), decimal="."),
     Kind("decimal", _number(",", "."), decimal=","),

@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from src.engine.queries.readings import FALSE_WORDS, TRUE_WORDS
+from src.engine.reading.kinds import FALSE_WORDS, TRUE_WORDS
 
 Value = str | Decimal | bool | date | None
 DATE_PARTS = re.compile(r"([0-9]+)[./-]([0-9]+)[./-]([0-9]+)[T ]*(.*)", re.DOTALL)

@@ -12,13 +12,12 @@ from typing import Any
 from src.engine.child import FUNCTIONS
 from src.engine.profile import read_profile
 from src.engine.queries.answering import Answering
-from src.engine.queries.cluster import Cluster
 from src.engine.queries.executing import read_query
 from src.engine.queries.rows import Rows, scan
 from src.engine.queries.running import execute
 from src.engine.queries.spark_child import found_on, session
 from src.engine.queries.statements import OutputFormat
-from src.engine.queries.values import Query, Question, Ran, TableFile
+from src.engine.queries.values import Cluster, Query, Question, Ran, TableFile
 from src.engine.reading.detect import detect
 from src.engine.reading.tables import read_table
 from src.engine.sandbox import ignore_progress

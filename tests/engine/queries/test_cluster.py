@@ -13,11 +13,11 @@ from sqlglot import exp, parse_one
 
 from src.engine.formulas.dialect import multiply
 from src.engine.queries.answering import Answering
-from src.engine.queries.cluster import Cluster, run_on_cluster
+from src.engine.queries.cluster import run_on_cluster
 from src.engine.queries.cluster_faults import ClusterFailed
 from src.engine.queries.rows import scan
 from src.engine.queries.spark import spark_sql
-from src.engine.queries.values import Query, Ran
+from src.engine.queries.values import Cluster, Query, Ran
 from src.engine.sandbox import ignore_progress
 from tests.engine.making import SANDBOX, Make, csv_bytes
 from tests.engine.queries.asking import HERE, LIMITS, table_file
