@@ -16,6 +16,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from src.statements import Statements
 
 OLD_SECONDS = 1_800
+# To plan such a statement takes longer than to run it, and its plan is the same whatever the values.
+ONE_PLAN = b"SET plan_cache_mode = force_generic_plan"
 
 
 class Lines:
@@ -35,8 +37,9 @@ class Lines:
 
         def connect() -> Any:
             fresh = source.connect()
-            driver = fresh.driver_connection
+            driver: Any = fresh.driver_connection
             fresh.detach()
+            driver.pgconn.exec_(ONE_PLAN)
             return driver
 
         return cls(connect, size=max(pool.size() // 2, 1), wait_s=pool.timeout())

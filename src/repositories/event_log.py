@@ -14,109 +14,15 @@ import psycopg
 
 from src.domain.alerts import Event, History, Hit, Need, Needs
 from src.domain.event_batches import Accepted, Batch, Look, Past, Place, stream_of
-from src.domain.events import LAST_T, NewEvent, Ordering
+from src.domain.events import NewEvent, Ordering
+from src.repositories import event_statements as sql
 from src.statements import Call, NoLongerSo, Reading, Row, Value, array_of, texts_of, told
-from src.transactions import ASSIGNED, InSession, Transaction
+from src.transactions import InSession, Transaction
 
 MARGIN = 4
 NONE: Mapping[str, Past] = {}
 ASKED = ("name", "client_id", "t")
 UNKNOWN = (None, None)
-# Of one client the planner should know that it is one; of many, who knows how many.
-ONE = "(SELECT $1::text, $2::bigint, $3::bigint) AS asked (name, client_id, t)"
-MANY = "json_to_recordset($1::json) AS asked (name text, client_id bigint, t bigint)"
-STREAMS = {Ordering.GLOBAL: "0", Ordering.PER_CLIENT: "c.id"}
-
-# The latest events of one type. The type stands in the text, so that the index of just this type serves. Rows
-# are compared, since the planner, who knows what clients have on average, would sort all events of one.
-LATEST = """
-    (SELECT t, type, amount, number, total FROM event
-    WHERE type = '{type}' AND (client_id, t) >= ({client}, {first}) AND (client_id, t) <= ({client}, {last})
-    ORDER BY client_id DESC, t DESC LIMIT {most})
-"""
-OF_CLIENT = {"client": "c.id", "first": 0, "last": LAST_T}
-READ = f"""
-    SELECT asked.name, c.id, h.t, recent.*,
-        (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp()), {ASSIGNED}
-    FROM {{asked}}
-    LEFT JOIN client c ON c.external_id = asked.name AND c.deleted_at IS NULL
-    LEFT JOIN event_high_water h ON h.stream = {{stream}}
-    LEFT JOIN LATERAL (
-        SELECT array_agg(e.t), array_agg(e.type), array_agg(e.amount), array_agg(e.number), array_agg(e.total)
-        FROM ({LATEST.format(type="deposit", most="{deposits}", **OF_CLIENT)} UNION ALL
-            {LATEST.format(type="withdraw", most="{withdraws}", **OF_CLIENT)}) AS e
-        WHERE (c.id, h.t) IS DISTINCT FROM (asked.client_id, asked.t)
-    ) AS recent ON true
-"""
-OF_LOOK = {"client": "asked.client_id", "first": "asked.first", "last": "asked.last", "most": "asked.most"}
-LOOK_BACK = f"""
-    SELECT asked.client_id, found.*
-    FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::bigint[])
-        AS asked (client_id, type, first, last, most)
-    CROSS JOIN LATERAL (
-        SELECT * FROM {LATEST.format(type="deposit", **OF_LOOK)} AS deposits WHERE asked.type = 'deposit'
-        UNION ALL
-        SELECT * FROM {LATEST.format(type="withdraw", **OF_LOOK)} AS withdraws WHERE asked.type = 'withdraw'
-    ) AS found
-"""
-HOLD = "SELECT FROM event_high_water WHERE stream = ANY($1::bigint[]) ORDER BY stream FOR UPDATE"
-# All streams must still be where they were seen, or nothing is written: what was judged would not hold. The
-# lock shows where they are now; a stream that two begin at once fails on its key. Arrays are compared:
-# the planner, who expects few, would join the streams of a batch each with each.
-WRITE = """
-    WITH seen AS (
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bigint[])
-            AS s (stream, t, latest)
-    ), held AS (
-        SELECT stream, t FROM event_high_water WHERE stream = ANY($1::bigint[])
-        ORDER BY stream FOR UPDATE
-    ), guard AS (
-        SELECT (h.streams, h.ts) IS NOT DISTINCT FROM (s.streams, s.ts) AS holds
-        FROM (SELECT array_agg(stream ORDER BY stream), array_agg(t ORDER BY stream) FROM held)
-                AS h (streams, ts),
-            (SELECT array_agg(stream ORDER BY stream), array_agg(t ORDER BY stream) FROM seen
-                WHERE t IS NOT NULL) AS s (streams, ts)
-    ), moved AS (
-        UPDATE event_high_water AS h SET t = seen.latest FROM seen, guard
-        WHERE guard.holds AND h.stream = seen.stream
-    ), begun AS (
-        INSERT INTO event_high_water SELECT stream, latest FROM seen, guard
-        WHERE guard.holds AND seen.t IS NULL ORDER BY stream
-    ), stored AS (
-        INSERT INTO event (client_id, t, type, amount, number, total, event_id, answer, is_global, import_id)
-        SELECT n.*, $4::bool, $5::uuid
-        FROM unnest($6::bigint[], $7::bigint[], $8::text[], $9::numeric[],
-            $10::bigint[], $11::numeric[], $12::text[], $13::text[])
-            AS n, guard WHERE guard.holds
-    ) {raised} SELECT holds FROM guard
-"""
-RAISED = """, raised AS (
-        INSERT INTO alert (rule_id, rule_version, code, is_shadow, client_id, t, causes)
-        SELECT r.rule_id, r.rule_version, r.code, r.is_shadow, r.client_id, r.t, r.causes::bigint[]
-        FROM unnest($14::uuid[], $15::int[], $16::int[], $17::bool[],
-            $18::bigint[], $19::bigint[], $20::text[])
-            AS r (rule_id, rule_version, code, is_shadow, client_id, t, causes), guard WHERE guard.holds
-    )"""
-QUIETLY, WITH_ALERTS = WRITE.format(raised=""), WRITE.format(raised=RAISED)
-# Whether it was this transaction that stored an event.
-IS_STORED = """
-    SELECT FROM event WHERE client_id = $1::bigint AND t = $2::bigint AND xmin = $3::xid8::xid
-"""
-FIND_ANSWERS = """
-    SELECT e.event_id, e.type, e.amount, c.external_id, e.t, e.answer
-    FROM event e JOIN client c ON c.id = e.client_id WHERE e.event_id = ANY($1::text[])
-"""
-FIND_TIMES = {
-    Ordering.GLOBAL: "SELECT 0, t FROM event WHERE is_global AND t = ANY($1::bigint[])",
-    Ordering.PER_CLIENT: """
-        SELECT client_id, t FROM event
-        WHERE (client_id, t) IN (SELECT * FROM unnest($2::bigint[], $1::bigint[]))
-    """,
-}
-FIX = """
-    INSERT INTO event_order (ordering, time_unit) VALUES ($1, $2) ON CONFLICT DO NOTHING
-"""
-FIXED = "SELECT ordering, time_unit FROM event_order"
 
 
 class Snapshot(NamedTuple):
@@ -158,7 +64,7 @@ class EventLog:
 
     def look_back(self, looks: Collection[Look], pasts: Iterable[Past]) -> None:
         """Read these stretches into the histories of the pasts they belong to."""
-        rows = self.transaction.run(LOOK_BACK, *map(array_of, zip(*looks, strict=True)))
+        rows = self.transaction.run(sql.LOOK_BACK, *map(array_of, zip(*looks, strict=True)))
         found: dict[int, list[Event]] = {look.client_id: [] for look in looks}
         for client_id, t, type_, amount, number, total in (map(told, row) for row in rows):
             event = Event(int(t), int(t), type_, Decimal(amount), int(number), Decimal(total))
@@ -170,17 +76,16 @@ class EventLog:
 
     def hold(self, streams: Collection[int]) -> None:
         """Keep the streams until the end of the transaction: what is read from now on stays so."""
-        self.transaction.run(HOLD, array_of(streams))
+        self.transaction.run(sql.HOLD, array_of(streams))
 
     def write(self, batch: Batch, import_id: UUID | None = None) -> bool:
         """Store the batch, if its streams are still where they were seen; answers whether it did."""
-        values = [*self._values(batch, import_id)]
         hits = [(one, hit) for one in batch.events for hit in one.hits]
+        seen = [*batch.seen.values()]
+        is_one = len(seen) == 1 and seen[0] is not None
+        values = *self._moved(batch, is_one=is_one), *self._values(batch, import_id), *_hit_values(hits)
         try:
-            if hits:
-                rows = self.transaction.finish(WITH_ALERTS, *values, *_hit_values(hits))
-            else:
-                rows = self.transaction.finish(QUIETLY, *values)
+            rows = self.transaction.finish(sql.WRITES[is_one, bool(hits)], *values)
         except psycopg.IntegrityError:  # another took the event_id, the client or the stream meanwhile
             return False
         return self._is_stored(batch.events[0]) if rows is None else rows[0][0] == b"t"
@@ -189,15 +94,23 @@ class EventLog:
         """Asked when it is committed, but nobody heard whether the streams were where they were seen."""
         with self.transaction.session() as session:
             number = self._number.partition(" ")[0]
-            rows = InSession(session).run(IS_STORED, one.client_id, one.event.t, number)
+            rows = InSession(session).run(sql.IS_STORED, one.client_id, one.event.t, number)
         return bool(rows)
 
-    def _values(self, batch: Batch, import_id: UUID | None) -> Iterator[Value]:
-        streams, events = sorted(batch.latest), [one.event for one in batch.events]
+    def _moved(self, batch: Batch, *, is_one: bool) -> tuple[Value, Value, Value]:
+        """The streams, where they were seen, and where they are to be."""
+        streams = sorted(batch.latest)
+        if is_one:
+            return streams[0], batch.seen[streams[0]], batch.latest[streams[0]]
         seen = [batch.seen[stream] for stream in streams]
-        yield array_of(streams)
-        yield array_of("NULL" if t is None else t for t in seen)
-        yield array_of(batch.latest[stream] for stream in streams)
+        return (
+            array_of(streams),
+            array_of("NULL" if t is None else t for t in seen),
+            array_of(batch.latest[stream] for stream in streams),
+        )
+
+    def _values(self, batch: Batch, import_id: UUID | None) -> Iterator[Value]:
+        events = [one.event for one in batch.events]
         yield "t" if self.ordering is Ordering.GLOBAL else "f"
         yield None if import_id is None else str(import_id)
         yield array_of(one.client_id for one in batch.events)
@@ -214,7 +127,7 @@ class EventLog:
 
     def answers(self, event_ids: Collection[str]) -> dict[str, tuple[NewEvent, str]]:
         """The events that are stored under these ids, with the answers they got."""
-        rows = (map(told, row) for row in self.transaction.run(FIND_ANSWERS, texts_of(event_ids)))
+        rows = (map(told, row) for row in self.transaction.run(sql.FIND_ANSWERS, texts_of(event_ids)))
         return {
             id_: (NewEvent(type_, Decimal(amount), client, int(t), client, id_), answer)
             for id_, type_, amount, client, t, answer in rows
@@ -224,16 +137,16 @@ class EventLog:
         """Which of these pairs of a stream and a t there are."""
         streams, ts = map(array_of, zip(*places, strict=True))
         values = (ts,) if self.ordering is Ordering.GLOBAL else (ts, streams)
-        rows = self.transaction.run(FIND_TIMES[self.ordering], *values)
+        rows = self.transaction.run(sql.FIND_TIMES[self.ordering], *values)
         return {(int(told(stream)), int(told(t))) for stream, t in rows}
 
     def fix_order(self, time_unit: str) -> None:
         """Fix the order and the unit, unless they are fixed already."""
-        self.transaction.run(FIX, self.ordering, time_unit)
+        self.transaction.run(sql.FIX, self.ordering, time_unit)
 
     def fixed_order(self) -> tuple[str, str] | None:
         """The order and the unit, once they are fixed."""
-        rows = self.transaction.run(FIXED)
+        rows = self.transaction.run(sql.FIXED)
         return (told(rows[0][0]), told(rows[0][1])) if rows else None
 
     def _past(self, row: Row, pasts: Mapping[str, Past]) -> Past:
@@ -255,8 +168,8 @@ def _asked(pasts: Mapping[str, Past | None]) -> tuple[Value, ...]:
 @lru_cache
 def _reading(is_one: bool, ordering: Ordering, needs: Needs) -> str:
     deposits, withdraws = depths(needs)
-    asked = ONE if is_one else MANY
-    return READ.format(asked=asked, stream=STREAMS[ordering], deposits=deposits, withdraws=withdraws)
+    asked = sql.ONE if is_one else sql.MANY
+    return sql.READ.format(asked=asked, stream=sql.STREAMS[ordering], deposits=deposits, withdraws=withdraws)
 
 
 def depths(needs: Needs) -> tuple[int, int]:
@@ -281,6 +194,8 @@ def _history(columns: Row) -> History:
 
 
 def _hit_values(hits: Sequence[tuple[Accepted, Hit]]) -> Iterator[Value]:
+    if not hits:
+        return
     yield array_of(hit.rule.id for _, hit in hits)
     yield array_of(hit.rule.version for _, hit in hits)
     yield array_of(hit.rule.code for _, hit in hits)
