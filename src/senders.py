@@ -7,6 +7,7 @@ wait for each other at every step.
 import logging
 import os
 import queue
+import re
 import select
 import threading
 import time
@@ -25,6 +26,7 @@ from src.api.short_way import LONGEST, Asked, Said, ShortWay
 log = logging.getLogger(__name__)
 LONGEST_HEAD = 16_384
 MOST_HEADS = 1_024
+REQUEST_ID = re.compile(rb"\r\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?=\r\n)", re.IGNORECASE)
 IDLE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 
@@ -67,12 +69,7 @@ class Senders:
         looked = time.monotonic()
         while True:
             ready = [number for number, _ in self._poll.poll(LOOK_SECONDS)]
-            try:
-                self._serve(ready)
-            except Exception:
-                log.exception("the events of some connections were not answered")
-                for number in ready:
-                    self._close(number)
+            self._serve(ready)
             now = time.monotonic()
             if now - looked > LOOK_SECONDS or not self._worker.alive:
                 looked = now
@@ -86,8 +83,18 @@ class Senders:
             elif number in self._senders and self._receive(number):
                 asking.append(number)
         while asked := {number: one for number in asking if (one := self._next(number))}:
+            asking = self._answer(asked)
+
+    def _answer(self, asked: dict[int, Asked]) -> list[int]:
+        """Those who may have sent more already."""
+        try:
             said = self._short_way.answer([*asked.values()])
-            asking = [number for number, one in zip(asked, said, strict=True) if self._reply(number, one)]
+            return [number for number, one in zip(asked, said, strict=True) if self._reply(number, one)]
+        except Exception:
+            log.exception("the events of some connections were not answered")
+            for number in asked:
+                self._close(number)
+            return []
 
     def _welcome(self) -> list[int]:
         os.eventfd_read(self._bell)
@@ -126,7 +133,6 @@ class Senders:
             return None
         environ = self._environ(sender, bytes(sender.came[:end]))
         if environ is None:
-            sender.conn.is_plain = False
             self._pass_on(number)
             return None
         sender.whole = end + int(environ["CONTENT_LENGTH"])
@@ -135,12 +141,18 @@ class Senders:
         return Asked(environ, bytes(sender.came[end : sender.whole]))
 
     def _environ(self, sender: _Sender, head: bytes) -> WSGIEnvironment | None:
-        key = sender.address, head
+        """What the head means. The request's id, which proxies give anew to each, is put in afterwards."""
+        given = REQUEST_ID.search(head)
+        key = sender.address, head if given is None else head[: given.start()] + head[given.end() :]
         if key not in self._heads:
             if len(self._heads) >= MOST_HEADS:
                 self._heads.clear()
-            self._heads[key] = self._read(sender.conn, head)
-        return self._heads[key]
+            self._heads[key] = self._read(sender.conn, key[1])
+        environ = self._heads[key]
+        if environ is None or given is None:
+            return environ
+        is_twice = "HTTP_X_REQUEST_ID" in environ
+        return None if is_twice else environ | {"HTTP_X_REQUEST_ID": given[1].decode()}
 
     def _read(self, conn: TConn, head: bytes) -> WSGIEnvironment | None:
         """As gunicorn reads it. None: it is not plain, or faulty, which gunicorn is to say."""

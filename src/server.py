@@ -45,8 +45,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def _sends_events(self, conn: TConn) -> bool:
         last = conn.parser.mesg
-        is_plain = getattr(conn, "is_plain", True)
-        return bool(self.senders and is_plain and last.method == "POST" and last.path in VIEWS)
+        return bool(self.senders and last.method == "POST" and last.path in VIEWS)
 
     def _asks_again(self, conn: TConn) -> bool:
         """Not awaited when the process is to end, or when others wait for a thread."""
