@@ -60,6 +60,7 @@ class Copy:
         self.session = session
         self.target = target
         self.rows = 0
+        self._counts: Path | None = None  # where they are, until they are taken
 
     @contextmanager
     def begun(self) -> Iterator[None]:
@@ -112,10 +113,16 @@ class Copy:
         if held:
             remove_held_names(self.session)
 
-    def receive_counts(self, folder: Path) -> None:
-        """Take what was counted of the rows; it waits for `count`."""
+    def receive_counts(self, folder: Path, *, is_first: bool) -> None:
+        """Take what was counted of the rows; it waits for `count`. That of first rows stays where it is."""
+        self._counts = folder
+        if not is_first:
+            self._receive_counts(folder)
+
+    def _receive_counts(self, folder: Path) -> None:
         for name, table in (self.target.counted or {}).items():
             self._receive(f"counted_{name}", f"LIKE {table}", folder / name)
+        self._counts = None
 
     def _receive_ids(self, path: Path) -> int:
         """Take the ids of a file in place of those before; how many."""
@@ -137,9 +144,19 @@ class Copy:
             return int(cursor.rowcount)
 
     def count(self) -> None:
-        """Add it to the rollups: whoever changes rows waits from here to the commit."""
-        if self.target.merge:
-            self.session.execute(text(f"SELECT {self.target.merge}()"))
+        """Add it to the rollups: whoever changes rows waits from here to the commit.
+
+        Where there is nothing to add to, it is copied as it is.
+        """
+        if not self.target.counted:
+            return
+        if self._counts:
+            if not self.session.scalars(text(f"SELECT {self.target.has_counts}()")).one():
+                for name, table in self.target.counted.items():
+                    self._copy(table, self._counts / name)
+                return
+            self._receive_counts(self._counts)
+        self.session.execute(text(f"SELECT {self.target.merge}()"))
 
     def is_empty(self) -> bool:
         """Whether there is no row yet, so that no key can be there."""

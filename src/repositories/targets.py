@@ -15,6 +15,7 @@ class Target:
     has_versions: bool = True  # whether a row may change after it was made
     on_update: str = ""  # what else an upsert sets in a row that it changes
     counted: Mapping[str, str] | None = None  # rollups, by the files that an import brings its counts in
+    has_counts: str = ""  # the function that keeps others from adding, and says if anything was added yet
     merge: str = ""  # the function that adds them
     keys: str = ""  # the table of its keys, where its own has no index on them
     # What a key repeats: the record `t`, and the import that it came from.
@@ -44,7 +45,13 @@ TARGETS: dict[str, Target] = {
         Target(
             dataset=ATENDIMENTOS,
             is_present="t.deleted_at IS NULL",
-            counted={"months": "indicator_month", "clients": "indicator_client"},
+            counted={
+                "months": "indicator_month",
+                "clients": "indicator_client",
+                "angels": "indicator_angel",
+                "polos": "indicator_polo",
+            },
+            has_counts="atendimento_has_counts",
             merge="atendimento_merge_counted",
         ),
         Target(

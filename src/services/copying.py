@@ -77,14 +77,14 @@ class CopyingService:
             raise Refused
 
     def _copied(self, imported: Import, plan: LoadPlan, source: Source, copy: Copy) -> Copied:
-        clock = _Clock()
-        asking = Asking(self.database, imported, plan, source, is_empty=copy.is_empty())
+        clock, is_first = _Clock(), copy.is_empty()
+        asking = Asking(self.database, imported, plan, source, is_empty=is_first)
         with asking.beside(), self._indexes(imported, copy, clock):
             written = self._write(imported, plan, source, copy, asking)
             clock.note("copy")
             asking.hold(copy, written)
             clock.note("hold")
-            copy.receive_counts(source.folder)
+            copy.receive_counts(source.folder, is_first=is_first)
             clock.note("count")
         copied = _account(asking, written, copy)
         found = [source.faults] if copied.loaded.rows_rejected else []

@@ -1,13 +1,18 @@
 """Large imports go to their table as a COPY stream of their own; what they leave is the same."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
+from src.engine.imports.folding import Folding
 from src.engine.sandbox import Stopped
 from src.engine.values import ReadLimits
+from src.repositories.copying import Copy
+from src.repositories.targets import TARGETS
 from src.services.asking import Asking
 from src.services.load_plans import plan_of
 from src.services.sources import Source
@@ -17,18 +22,25 @@ from tests.factories.imports import Imports, codes, counts, table
 
 HEADER = "id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento,status\n"
 ROWS = 18_000  # enough to be copied
-# What the table says, counted from its rows.
+KINDS = """count(*) FILTER (WHERE data_de_atendimento <= data_limite),
+    count(*) FILTER (WHERE data_de_atendimento > data_limite),
+    count(*) FILTER (WHERE data_de_atendimento IS NULL) FROM atendimento"""
+# What the table says, counted from its rows, by the keys of each rollup.
 ROLLUPS = {
-    "indicator_month": """SELECT polo_id, angel_id, month, count(*) FILTER (WHERE kind = 1),
+    (
+        "indicator_month",
+        "polo_id, angel_id, month",
+    ): """SELECT polo_id, angel_id, month, count(*) FILTER (WHERE kind = 1),
             count(*) FILTER (WHERE kind = 2), count(*) FILTER (WHERE kind IS NULL) FROM (
         SELECT unnest(ARRAY[polo_id, 0, polo_id]) AS polo_id, unnest(ARRAY[angel_id, angel_id, 0]) AS angel_id,
             date_trunc('month', coalesce(data_de_atendimento, data_limite))::date AS month,
             CASE WHEN data_de_atendimento <= data_limite THEN 1 WHEN data_de_atendimento > data_limite THEN 2 END
                 AS kind
         FROM atendimento) AS seen GROUP BY 1, 2, 3""",
-    "indicator_client": """SELECT client_id, count(*) FILTER (WHERE data_de_atendimento <= data_limite),
-            count(*) FILTER (WHERE data_de_atendimento > data_limite),
-            count(*) FILTER (WHERE data_de_atendimento IS NULL) FROM atendimento GROUP BY 1""",
+    ("indicator_client", "client_id"): f"SELECT client_id, {KINDS} GROUP BY 1",
+    ("indicator_angel", "angel_id"): f"SELECT angel_id, {KINDS} GROUP BY 1",
+    ("indicator_polo", "polo_id, weekday"): f"""SELECT polo_id,
+        date_part('isodow', coalesce(data_de_atendimento, data_limite)), {KINDS} GROUP BY 1, 2""",
 }
 
 
@@ -51,8 +63,7 @@ def visits(first: int, count: int) -> str:
 
 
 def check_rollups() -> None:
-    for rollup, brute_force in ROLLUPS.items():
-        columns = "polo_id, angel_id, month" if rollup == "indicator_month" else "client_id"
+    for (rollup, columns), brute_force in ROLLUPS.items():
         kept = f"SELECT {columns}, on_time, late, open FROM {rollup} WHERE (on_time, late, open) <> (0, 0, 0)"
         assert table(f"({kept} EXCEPT ALL {brute_force}) UNION ALL ({brute_force} EXCEPT ALL {kept})") == []
     days = "SELECT sum(on_time + late + open) = sum((SELECT sum(day) FROM unnest(days) AS day)) FROM indicator_month"
@@ -111,6 +122,32 @@ def test_transactions_go_the_same_way(imports: Imports) -> None:
     assert table(
         "SELECT tableoid::regclass::text FROM transaction WHERE transaction_id LIKE 'e%' ORDER BY 1"
     ) == [(f"partitions.transaction_{year}",) for year in (1970, 1970, 1975, 2095)]
+
+
+def test_first_counts_are_added_to_what_others_have_counted_meanwhile(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    folds = TARGETS["atendimentos"].dataset.folds
+    assert folds
+    folding = Folding(folds, tmp_path)
+    day = datetime(2024, 2, 29)
+    seen = {"polo_id": 3, "angel_id": 2, "client_id": 1, "data_limite": day, "data_de_atendimento": day}
+    folding.add(pa.RecordBatch.from_pylist([seen]))
+    folding.finish()
+    with workshop.database.unit_of_work() as session:
+        copy = Copy(session, TARGETS["atendimentos"])
+        copy.receive_counts(tmp_path, is_first=True)
+        with workshop.database.unit_of_work() as other:
+            other.execute(text("INSERT INTO indicator_angel VALUES (2, 5, 6, 7)"))
+        copy.count()
+    assert table("SELECT * FROM indicator_angel") == [(2, 6, 6, 7)]
+    assert table("SELECT * FROM indicator_polo") == [(3, 4, 1, 0, 0)]
+    assert table("SELECT * FROM indicator_client") == [(1, 1, 0, 0)]
+    assert table("SELECT polo_id, angel_id, on_time FROM indicator_month ORDER BY 1, 2") == [
+        (0, 2, 1),
+        (3, 0, 1),
+        (3, 2, 1),
+    ]
 
 
 def test_what_is_written_afterwards_is_counted_by_the_triggers_again(imports: Imports) -> None:

@@ -3,7 +3,7 @@
 What counts where is what the triggers of the table say; a test compares both.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,19 +32,26 @@ MONTH = pa.schema(
     ]
 )
 WHOM = pa.schema([("whom", pa.int64()), *((kind, pa.int32()) for kind in KINDS)])
+WHO = pa.schema([("who", pa.int32()), *((kind, pa.int64()) for kind in KINDS)])
+WEEKDAYS = pa.schema(
+    [("place", pa.int32()), ("weekday", pa.int16()), *((kind, pa.int64()) for kind in KINDS)]
+)
+WEEKDAY_BITS = 3
+THURSDAY = 4  # was the first of 1970; 1 is Monday
 Integers = npt.NDArray[np.int64]
 Halves = npt.NDArray[np.int32]
 
 
 class Folding:
-    """Takes the rows, and writes two files of COPY: months of place and person, and totals by client."""
+    """Takes the rows, and writes a file of COPY for each rollup: months of place and person, totals by client
+    and by person, and weekdays of places."""
 
     def __init__(self, folds: Folds, folder: Path) -> None:
         self._folds = folds
         self._folder = folder
         self._codes: dict[int, int] = {}  # of places and persons that occur together
         self._cells = [_Counts() for _ in range(BUCKETS)]
-        self._visits = _Counts()
+        self._visits, self._persons, self._weekdays = _Counts(), _Counts(), _Counts()
 
     def add(self, rows: pa.RecordBatch) -> None:
         folds = self._folds
@@ -67,8 +74,15 @@ class Folding:
         self._visits.add(rows[folds.whom].to_numpy() * len(KINDS) + kind)
 
     def finish(self) -> None:
+        """The months first: the others are added up on their way."""
         write_copy(self._folder / "months", MONTH, self._months())
-        write_copy(self._folder / "clients", WHOM, [self._totals()])
+        whom, counts = self._visits.by_kind()
+        write_copy(self._folder / "clients", WHOM, [_totals(WHOM, [whom], counts)])
+        who, counts = self._persons.by_kind()
+        write_copy(self._folder / "angels", WHO, [_totals(WHO, [who], counts)])
+        place, counts = self._weekdays.by_kind()
+        keys = [place >> WEEKDAY_BITS, place & (2**WEEKDAY_BITS - 1)]
+        write_copy(self._folder / "polos", WEEKDAYS, [_totals(WEEKDAYS, keys, counts)])
 
     def _pairs(self, rows: pa.RecordBatch) -> Integers:
         """Of each row, the code of its place and person."""
@@ -87,18 +101,13 @@ class Folding:
             place, who = pair >> 32, pair & (2**32 - 1)
             yield from _months(place, who, cell, counts)
             yield from _months(np.zeros_like(place), who, cell, counts)
+            self._persons.take(who * len(KINDS) + _kind(cell), counts)
             places.take((place << CELL_BITS) + cell, counts)
         numbers, counts = places.sums()
         place, cell = numbers >> CELL_BITS, numbers & (2**CELL_BITS - 1)
         yield from _months(place, np.zeros_like(place), cell, counts)
-
-    def _totals(self) -> pa.RecordBatch:
-        """A row for each client."""
-        numbers, found = self._visits.sums()
-        whom, where = np.unique(numbers // len(KINDS), return_inverse=True)
-        counts = np.zeros((len(whom), len(KINDS)), np.int32)
-        counts[where, numbers % len(KINDS)] = found
-        return pa.record_batch([pa.array(whom), *map(pa.array, counts.T.copy())], schema=WHOM)
+        weekday = (place << WEEKDAY_BITS) + _weekday(cell)
+        self._weekdays.take(weekday * len(KINDS) + _kind(cell), counts)
 
 
 class _Counts:
@@ -128,6 +137,32 @@ class _Counts:
         starts = np.flatnonzero(np.diff(numbers, prepend=numbers[0] - 1))
         self._parts, self._waiting = [(numbers[starts], np.add.reduceat(counts, starts, dtype=np.int32))], 0
         return self._parts[0]
+
+    def by_kind(self) -> tuple[Integers, Halves]:
+        """Of numbers that are keys by kinds: each key once, in order, with a count for each kind."""
+        numbers, found = self.sums()
+        keys, where = np.unique(numbers // len(KINDS), return_inverse=True)
+        counts = np.zeros((len(keys), len(KINDS)), np.int32)
+        counts[where, numbers % len(KINDS)] = found
+        return keys, counts
+
+
+def _totals(schema: pa.Schema, keys: Sequence[Integers], counts: Halves) -> pa.RecordBatch:
+    columns = zip([*keys, *counts.T.copy()], schema.types, strict=True)
+    return pa.record_batch([pa.array(column).cast(type_) for column, type_ in columns], schema=schema)
+
+
+def _kind(cell: Integers) -> Integers:
+    kind: Integers = (cell & (2**PLACE_BITS - 1)) // 31
+    return kind
+
+
+def _weekday(cell: Integers) -> Integers:
+    """Of the day that a cell counts: 1 is Monday."""
+    month = ((cell >> PLACE_BITS) - ANY_YEAR).astype("datetime64[M]").astype("datetime64[D]")
+    day = month.astype(np.int64) + (cell & (2**PLACE_BITS - 1)) % 31
+    weekday: Integers = (day + THURSDAY - 1) % 7 + 1
+    return weekday
 
 
 def _moments(column: pa.Array) -> Integers:

@@ -45,19 +45,28 @@ def made(seed: int, count: int) -> list[Row]:
     return rows
 
 
-def naive(rows: list[Row]) -> tuple[dict[Any, list[int]], dict[int, list[int]]]:
-    """By (polo, angel, month) with its 93 places, and by client."""
+def naive(rows: list[Row]) -> tuple[dict[Any, list[int]], dict[str, dict[Any, list[int]]]]:
+    """By (polo, angel, month) with its 93 places; and in all, by client, by angel, by polo and weekday."""
     months: dict[Any, Counter[int]] = {}
-    clients: dict[int, Counter[int]] = {}
+    totals: dict[str, dict[Any, Counter[int]]] = {"clients": {}, "angels": {}, "polos": {}}
     for polo, angel, client, due, done in rows:
         kind = 2 if done is None else 0 if done <= due else 1
         day = (done or due).date()
         for key in ((polo, angel), (0, angel), (polo, 0)):
             months.setdefault((*key, day.replace(day=1)), Counter())[day.day - 1 + 31 * kind] += 1
-        clients.setdefault(client, Counter())[kind] += 1
+        keys: dict[str, tuple[int, ...]] = {
+            "clients": (client,),
+            "angels": (angel,),
+            "polos": (polo, day.isoweekday()),
+        }
+        for name, own in keys.items():
+            totals[name].setdefault(own, Counter())[kind] += 1
     return (
         {key: [count[place] for place in range(93)] for key, count in months.items()},
-        {client: [count[kind] for kind in range(3)] for client, count in clients.items()},
+        {
+            name: {key: [count[kind] for kind in range(3)] for key, count in counts.items()}
+            for name, counts in totals.items()
+        },
     )
 
 
@@ -79,13 +88,15 @@ def test_they_equal_a_naive_count(seed: int, count: int, at_a_time: int, tmp_pat
     found = list(
         rows_in((tmp_path / "months").read_bytes(), ["int", "int", "date", "int", "int", "int", "ints"])
     )
-    months, clients = naive(rows)
+    months, totals = naive(rows)
     assert {(polo, angel, month): days for polo, angel, month, *_, days in found} == months
     assert len(found) == len(months)
     for *_, on_time, late, is_open, days in found:
         assert [on_time, late, is_open] == [sum(days[:31]), sum(days[31:62]), sum(days[62:])]
-    totals = rows_in((tmp_path / "clients").read_bytes(), ["int"] * 4)
-    assert {client: counts for client, *counts in totals} == clients
+    for name, keys in (("clients", 1), ("angels", 1), ("polos", 2)):
+        brought = list(rows_in((tmp_path / name).read_bytes(), ["int"] * (keys + 3)))
+        assert {row[:keys]: list(row[keys:]) for row in brought} == totals[name]
+        assert len(brought) == len(totals[name])
 
 
 def test_without_a_done_date_all_is_open(tmp_path: Path) -> None:
