@@ -25,7 +25,7 @@ check: ## all that CI checks besides the tests: format, lint, types, layers
 	@scripts/bootstrap dev
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
-	$(PY) -m mypy
+	$(PY) -m mypy --num-workers 2
 	$(PY) .venv/bin/lint-imports
 
 lint: ## format the code and mend what can be mended

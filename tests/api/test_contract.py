@@ -1,6 +1,8 @@
 """Generated requests, good and bad, against every operation: the answers keep the document's word."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -59,29 +61,32 @@ def schema(app: Flask, change: Change) -> Any:
 
 
 @pytest.fixture
-def present(admin: Caller, accounts: Accounts) -> dict[str, str]:
-    """Things that exist, by the names that they have in addresses."""
-    return {name: str(make(admin)) for name, make in OWNED.items()} | {
-        "account_id": str(accounts.caller().id),
-        "atendimento_id": str(an_atendimento().id),
-        "client_id": a_client().external_id,
-        "view": "transaction_statistics",
-        "token": sign(Link(UUID(a_file(admin)["id"]), admin.id), adapters().settings)[0],
-        **an_alert(admin),
+def present(admin: Caller, accounts: Accounts, method: str, path: str) -> dict[str, str]:
+    """Things that exist, by the names that they have in addresses: all for a list, else those that it names."""
+    makers: dict[str, Callable[[], Any]] = {name: partial(make, admin) for name, make in OWNED.items()} | {
+        "account_id": lambda: accounts.caller().id,
+        "alert_id": lambda: an_alert(admin),
+        "alert_rule_id": lambda: a_shipped_rule(admin),
+        "atendimento_id": lambda: an_atendimento().id,
+        "client_id": lambda: a_client().external_id,
+        "view": lambda: "transaction_statistics",
+        "token": lambda: sign(Link(UUID(a_file(admin)["id"]), admin.id), adapters().settings)[0],
     }
+    is_list = method == "get" and not path.endswith("}")
+    return {name: str(make()) for name, make in makers.items() if is_list or f"{{{name}}}" in path}
 
 
-def an_alert(admin: Caller) -> dict[str, str]:
-    """The first rule that ships, and what it finds in a large withdraw."""
+def an_alert(admin: Caller) -> str:
+    """What the first rule that ships finds in a large withdraw."""
     client = a_client("of an alert").external_id
     event = {"type": "withdraw", "amount": "150.00", "user_id": client, "t": 1}
     assert admin.post("/api/v1/events", json=event).json["alert_codes"] == [1100]
-    alert = admin.get("/api/v1/alerts").json["data"][0]
+    return str(admin.get("/api/v1/alerts").json["data"][0]["id"])
+
+
+def a_shipped_rule(admin: Caller) -> str:
     rules = admin.get("/api/v1/alert-rules?per_page=500").json["data"]
-    return {
-        "alert_id": str(alert["id"]),
-        "alert_rule_id": next(rule["id"] for rule in rules if rule["code"] == alert["code"]),
-    }
+    return next(rule["id"] for rule in rules if rule["code"] == 1100)
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
