@@ -66,46 +66,52 @@ class Senders:
         os.eventfd_write(self._bell, 1)
 
     def _run(self) -> None:
-        looked = time.monotonic()
+        try:
+            self._look_after_them()
+        except Exception:
+            log.critical(
+                "nobody looks after those who send events; another process is to begin", exc_info=True
+            )
+            for number in [*self._senders]:
+                self._close(number)
+            self._worker.handle_exit(None, None)
+
+    def _look_after_them(self) -> None:
+        looked, asking = time.monotonic(), set[int]()
         while True:
-            ready = [number for number, _ in self._poll.poll(LOOK_SECONDS)]
-            self._serve(ready)
+            ready = self._poll.poll(0 if asking else LOOK_SECONDS)
+            for number, _ in ready:
+                if number == self._bell:
+                    asking |= self._welcome()
+                elif number not in asking and self._receive(number):
+                    asking.add(number)
+            asking = self._answer({number: one for number in asking if (one := self._next(number))})
             now = time.monotonic()
             if now - looked > LOOK_SECONDS or not self._worker.alive:
                 looked = now
-                self._give_back(now)
+                asking -= self._give_back(now)
 
-    def _serve(self, ready: list[int]) -> None:
-        asking: list[int] = []
-        for number in ready:
-            if number == self._bell:
-                asking += self._welcome()
-            elif number in self._senders and self._receive(number):
-                asking.append(number)
-        while asked := {number: one for number in asking if (one := self._next(number))}:
-            asking = self._answer(asked)
-
-    def _answer(self, asked: dict[int, Asked]) -> list[int]:
-        """Those who may have sent more already."""
+    def _answer(self, asked: dict[int, Asked]) -> set[int]:
+        """One request of each; those who may have sent more already."""
         try:
-            said = self._short_way.answer([*asked.values()])
-            return [number for number, one in zip(asked, said, strict=True) if self._reply(number, one)]
+            said = self._short_way.answer([*asked.values()]) if asked else []
+            return {number for number, one in zip(asked, said, strict=True) if self._reply(number, one)}
         except Exception:
             log.exception("the events of some connections were not answered")
             for number in asked:
                 self._close(number)
-            return []
+            return set()
 
-    def _welcome(self) -> list[int]:
+    def _welcome(self) -> set[int]:
         os.eventfd_read(self._bell)
-        came = []
+        came = set()
         while not self._given.empty():
             conn = self._given.get()
             conn.sock.setblocking(False)
             number = conn.sock.fileno()
             self._poll.register(number, select.EPOLLIN)
             self._senders[number] = _Sender(conn)
-            came.append(number)
+            came.add(number)
         return came
 
     def _receive(self, number: int) -> bool:
@@ -188,15 +194,16 @@ class Senders:
         sender.conn.parser.unreader.unread(bytes(sender.came))
         self._worker.enqueue_req(sender.conn)
 
-    def _give_back(self, now: float) -> None:
+    def _give_back(self, now: float) -> set[int]:
         """Those who send nothing, so that gunicorn counts their time; all of them, when the process ends."""
-        for number, sender in [*self._senders.items()]:
-            if self._worker.alive and now - sender.since < IDLE_SECONDS:
-                continue
-            if sender.came:
+        is_end = not self._worker.alive
+        given = {n for n, sender in self._senders.items() if is_end or now - sender.since > IDLE_SECONDS}
+        for number in given:
+            if self._senders[number].came:
                 self._pass_on(number)
             else:
                 self._end(number, is_kept=True)
+        return given
 
     def _close(self, number: int) -> None:
         if number in self._senders:
