@@ -1,6 +1,7 @@
 """The real PostgreSQL, migrated once and cloned per worker; each test's writes are rolled back."""
 
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,11 @@ from tests.databases import clone, drop, hurry, make_template
 from tests.factories.accounts import Accounts, Caller
 
 SECRET = "a secret for tests that is long enough to be one"
+
+
+def pytest_configure() -> None:
+    """In the background of a shell a suite ignores interrupts, and so would every program that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:

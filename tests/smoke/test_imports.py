@@ -4,8 +4,6 @@ import time
 from collections import Counter
 from typing import Any
 
-import pytest
-
 from tests.smoke.stack import Stack
 
 ROWS = 60_500  # above what goes to the table as a COPY of its own
@@ -15,15 +13,6 @@ MAY_SILENCE = "SELECT has_parameter_privilege('indicators', 'session_replication
 # A foreign key looks its row up by this index, once for each row that points to it.
 LOOKED_UP = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'pk_client'"
 FLUSHED = 12  # seconds after which a session that does nothing has told the server what it did
-
-
-@pytest.fixture(scope="module")
-def operator(stack: Stack) -> Stack:
-    """The stack, asked by somebody who may import."""
-    account = {"email": "imports@example.org", "password": "correct-horse-battery-8"}
-    registered = stack.request("POST", "/api/v1/auth/register", account, token="")
-    assert registered.status == 201, registered
-    return Stack(token=registered.json["access"])
 
 
 def visits(number: int) -> tuple[bytes, Counter[str]]:

@@ -1,0 +1,41 @@
+"""Events on the stack: through nginx, over kept connections, to both web containers."""
+
+import http.client
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.smoke.stack import Stack
+
+SENDERS, EVENTS = 4, 50
+
+
+def test_events_over_kept_connections_are_each_answered_and_stored(operator: Stack) -> None:
+    """One client's events over one connection rise; of several senders in one order, some may be overtaken."""
+    for number in range(SENDERS):
+        made = operator.request("POST", "/api/v1/clients", {"client_id": f"sender-{number}"})
+        assert made.status == 201, made
+
+    def send(number: int) -> list[int]:
+        connection = http.client.HTTPConnection("127.0.0.1", operator.port, timeout=60)
+        headers = {"Host": "localhost", "Content-Type": "application/json"}
+        headers["Authorization"] = f"Bearer {operator.token}"
+        taken = []
+        for n in range(EVENTS):
+            t = 10_000 * n + number
+            body = {"type": "deposit", "amount": "1.00", "user_id": f"sender-{number}", "t": t}
+            connection.request("POST", "/event", json.dumps(body), headers)
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+            assert answer.status == 200 or said["type"] == "/problems/timestamp-not-rising", said
+            if answer.status == 200:
+                assert said == {"alert": False, "alert_codes": [], "user_id": f"sender-{number}"}
+                taken.append(t)
+        connection.close()
+        return taken
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        taken = [*pool.map(send, range(SENDERS))]
+    for number, ts in enumerate(taken):
+        listed = operator.get(f"/api/v1/clients/sender-{number}/events?per_page=100")["data"]
+        assert sorted(event["t"] for event in listed) == ts
+    assert sum(map(len, taken)) > EVENTS
