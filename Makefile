@@ -18,7 +18,7 @@ run: ## start everything here and serve on http://localhost:7012 (PORT=, HOST=);
 
 test: ## run the test suite with coverage (htmlcov/index.html); ARGS= goes to pytest
 	@scripts/bootstrap dev
-	@exec $(PY) -m pytest -n 2 --dist loadgroup --cov --cov-report=term --cov-report=html $(ARGS)
+	@exec $(PY) -m pytest -n 3 --dist loadgroup --cov --cov-report=term --cov-report=html $(ARGS)
 
 ##@ For work on the code
 check: ## all that CI checks besides the tests: format, lint, types, layers
