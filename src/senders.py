@@ -110,12 +110,15 @@ class Senders:
         """One request of each; those who may have sent more already."""
         try:
             said = self._short_way.answer([*asked.values()]) if asked else []
-            return {number for number, one in zip(asked, said, strict=True) if self._reply(number, one)}
+            more = {number for number, one in zip(asked, said, strict=True) if self._reply(number, one)}
         except Exception:
             log.exception("the events of some connections were not answered")
             for number in asked:
                 self._close(number)
             return set()
+        for one in filter(None, said):  # while they read what they were answered
+            one.write_down()
+        return more
 
     def _welcome(self) -> set[int]:
         os.eventfd_read(self._bell)

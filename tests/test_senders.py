@@ -16,7 +16,7 @@ from src.wiring import services
 from tests.committing import own_settings, workshop
 from tests.factories.clients import a_client
 from tests.factories.events import a_body, stored
-from tests.live import Caller, Live, live
+from tests.live import Caller, Live, eventually, live
 
 __all__ = ["live", "own_settings", "workshop"]
 
@@ -95,6 +95,13 @@ def kept(client: str = "1") -> list[int]:
         return [t for name, t, _, _ in stored(s.session) if name == client]
 
 
+def noted_in(live: Live) -> list[Any]:
+    """The lines of the log about events; one may be under way."""
+    lines = (live.folder / "logs" / "app.log").read_text().splitlines(keepends=True)
+    found = [orjson.loads(line) for line in lines if line.endswith("\n")]
+    return [line for line in found if line.get("path") == "/event"]
+
+
 def test_the_answers_are_those_of_any_other_request(
     live: Live, connect: Callable[[], Wire], sender: Callable[[str], Wire]
 ) -> None:
@@ -109,8 +116,8 @@ def test_the_answers_are_those_of_any_other_request(
         assert mine[2] | {"user_id": 2, "instance": ""} == other[2] | {"instance": ""}
         said += [mine[0], other[0]]
     assert said == [200, 200, 409, 409, 400, 400]
-    lines = [orjson.loads(line) for line in (live.folder / "logs" / "app.log").read_text().splitlines()]
-    noted = [line for line in lines if line.get("path") == "/event"]
+    eventually("all is written down", lambda: len(noted_in(live)) == 7, within=10)
+    noted = noted_in(live)
     assert [line["status"] for line in noted] == [200, *said]
     assert len({line["request_id"] for line in noted}) == len(noted)
     assert len({line["account"] for line in noted}) == 1

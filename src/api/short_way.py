@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from io import BytesIO
 from typing import Any, NamedTuple
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -53,9 +53,12 @@ class Asked(NamedTuple):
 
 
 class Said(NamedTuple):
+    """An answer, and what writes it down, in log and metrics, when it is on its way."""
+
     status: str
     headers: Headers
     body: bytes
+    write_down: Callable[[], None]
 
 
 @dataclass(eq=False, slots=True)
@@ -96,6 +99,7 @@ class ShortWay:
         if said is None:
             environ["wsgi.input"] = BytesIO(body)
             return self.long_way(environ, start_response)
+        said.write_down()
         start_response(said.status, said.headers)
         return [said.body]
 
@@ -201,36 +205,41 @@ class ShortWay:
             return self._failed(request.asked, error)
 
     def _said(self, request: _Request, outcome: Sequence[Outcome] | BaseException) -> Said:
-        """The whole answer, which is logged and measured."""
+        """The whole answer."""
         if isinstance(outcome, BaseException) and not isinstance(outcome, DomainError):
             raise outcome
-        said = self._of_event(outcome, request.user_id)
-        seconds = time.perf_counter() - request.started
-        metrics.seconds_of("POST", request.path, int(said.status[:3])).observe(seconds)
-        envelope.note(method="POST", path=request.path, status=int(said.status[:3]), seconds=seconds)
+        outcomes = [outcome] if isinstance(outcome, DomainError) else outcome
+        status, headers, body = self._of_event(outcomes[0], request.user_id)
         is_secure = request.asked.environ["wsgi.url_scheme"] == "https"
-        said.headers.extend((*request.counted, *envelope.headers_of(request.id, is_secure=is_secure)))
-        return said
+        headers += *request.counted, *envelope.headers_of(request.id, is_secure=is_secure)
+        seconds = time.perf_counter() - request.started
 
-    def _of_event(self, outcome: Sequence[Outcome] | DomainError, user_id: int | str | None) -> Said:
+        def write_down() -> None:
+            tell(outcomes)
+            metrics.seconds_of("POST", request.path, int(status[:3])).observe(seconds)
+            envelope.note(method="POST", path=request.path, status=int(status[:3]), seconds=seconds)
+
+        return Said(status, headers, body, partial(request.context.run, write_down))
+
+    def _of_event(self, outcome: Outcome, user_id: int | str | None) -> tuple[str, Headers, bytes]:
         if not isinstance(outcome, DomainError):
-            tell(outcome)
-        one = outcome if isinstance(outcome, DomainError) else outcome[0]
-        if not isinstance(one, DomainError):
-            body = one.answer.encode()
-            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-            return Said("200 OK", headers, body)
+            body = outcome.answer.encode()
+            return (
+                "200 OK",
+                [("Content-Type", "application/json"), ("Content-Length", str(len(body)))],
+                body,
+            )
         with self.app.app_context():
-            made = from_domain(one)
+            made = from_domain(outcome)
             problem = orjson.loads(made.get_data())
             made.set_data(orjson.dumps(problem | published(problem, user_id)))
-            return Said(made.status, [*made.headers], made.get_data())
+            return made.status, [*made.headers], made.get_data()
 
     def _failed(self, asked: Asked, error: BaseException) -> Said:
-        """The long way logs it, and answers as for any other."""
+        """The long way answers as for any other, and writes it down."""
         environ = asked.environ | {"wsgi.input": BytesIO(asked.body), FAILED: error}
         parts, status, headers = run_wsgi_app(self.long_way, environ, buffered=True)
-        return Said(status, [*headers], b"".join(parts))
+        return Said(status, [*headers], b"".join(parts), lambda: None)
 
 
 def _nobody(status: str, headers: Headers, exc_info: Any = None, /) -> Callable[[bytes], object]:
