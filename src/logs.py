@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,24 @@ OWN_MEMBERS = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName
 Event = MutableMapping[str, Any]
 
 
+class NoLock(nullcontext[None]):
+    """What stands where logging expects a lock."""
+
+    def acquire(self) -> None:
+        pass
+
+    def release(self) -> None:
+        pass
+
+
+NO_LOCK = NoLock()
+
+
 class Console(logging.StreamHandler):  # type: ignore[type-arg]  # of any text stream
     """Each line is one write, so threads need no lock; behind one, they queued at each other's writes."""
 
     def createLock(self) -> None:  # noqa: N802  logging's name
-        self.lock = None
+        self.lock = NO_LOCK  # type: ignore[assignment]  # used as one
 
 
 class SharedFile(logging.Handler):
@@ -43,7 +56,7 @@ class SharedFile(logging.Handler):
         self._known: tuple[int, int] | None = None
 
     def createLock(self) -> None:  # noqa: N802  logging's name
-        self.lock = None
+        self.lock = NO_LOCK  # type: ignore[assignment]  # used as one
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

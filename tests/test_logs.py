@@ -185,3 +185,13 @@ def test_configured_twice_lines_are_not_doubled(configure: Configure) -> None:
     stderr = configure()
     log.info("once")
     assert len(lines(stderr.getvalue())) == 1
+
+
+def test_handlers_need_no_lock_whichever_way_this_python_takes_it(tmp_path: Path) -> None:
+    """Python 3.13 enters it, those before acquire it."""
+    for handler in (logs.Console(sys.stderr), logs.SharedFile(tmp_path / "app.log")):
+        assert handler.lock is not None
+        with handler.lock, handler.lock:
+            handler.acquire()
+            handler.acquire()
+            handler.release()
