@@ -5,8 +5,12 @@ handed it anew, costs as much as many a request.
 """
 
 import select
+import selectors
+import socket
 import threading
+import time
 from concurrent.futures import Future
+from functools import partial
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -14,6 +18,8 @@ from src.api.short_way import SHORT_WAY, VIEWS
 from src.senders import Senders
 
 STAY_MILLISECONDS = 20
+LEAVE_SECONDS = 2.0
+MOST_LEFT = 65_536  # bytes, of what nobody wants any more
 SENDS_EVENTS = object()  # what a thread says of a connection instead of whether it is kept
 
 
@@ -21,6 +27,7 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def init_process(self) -> None:
         # Never so many that none is left for who asks seldom.
         self.may_stay = threading.BoundedSemaphore(max(self.cfg.threads // 2, 1))
+        self.leaving: dict[TConn, int] = {}  # and how much came of each that was not read before
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -40,8 +47,46 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
         is_done = not fs.cancelled() and fs.exception() is None
         if self.senders and self.alive and is_done and fs.result() is SENDS_EVENTS:
             self.senders.take(conn)
+        elif is_done and not fs.result():
+            self._see_off(conn)
         else:
             super().finish_request(conn, fs)
+
+    def murder_pending(self) -> None:
+        """Called every second."""
+        super().murder_pending()
+        now = time.monotonic()
+        for conn in [conn for conn in self.leaving if conn.timeout < now]:
+            self._close(conn)
+
+    def _see_off(self, conn: TConn) -> None:
+        """Close a connection when its other end has read the answer and closes, too: before, the kernel would
+        take the answer back. gunicorn waits for that here, where nobody else is let in meanwhile."""
+        try:
+            conn.sock.setblocking(False)
+            conn.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(conn)
+            return
+        conn.timeout = time.monotonic() + LEAVE_SECONDS
+        self.leaving[conn] = 0
+        self.poller.register(conn.sock, selectors.EVENT_READ, partial(self._read_off, conn))
+
+    def _read_off(self, conn: TConn, sock: socket.socket) -> None:
+        try:
+            came = len(sock.recv(MOST_LEFT))
+        except OSError:
+            came = 0
+        self.leaving[conn] += came
+        if not came or self.leaving[conn] > MOST_LEFT:
+            self._close(conn)
+
+    def _close(self, conn: TConn) -> None:
+        if conn in self.leaving:
+            del self.leaving[conn]
+            self.poller.unregister(conn.sock)
+        self.nr_conns -= 1
+        conn.close()
 
     def _sends_events(self, conn: TConn) -> bool:
         last = conn.parser.mesg
