@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from src.api.short_way import VIEWS
 from src.config import Settings
 from src.domain.documents import LARGEST
 
@@ -137,6 +138,15 @@ def location_of(path: str) -> str:
     """What nginx does with an address: the first pattern that fits decides."""
     found = re.findall(r'location ~ "(.+)" \{([^}]+)\}', (ROOT / "nginx.conf").read_text())
     return next((block for pattern, block in found if re.search(pattern, path)), "")
+
+
+def test_nginx_counts_events_apart_whichever_of_their_addresses_they_come_to() -> None:
+    maps = re.findall(r"map \$uri \$(\w+) \{([^}]+)\}", (ROOT / "nginx.conf").read_text())
+    for name, text in maps:
+        (pattern,) = re.findall(r'"~(.+)"\s', text)
+        found = {path for path in (*VIEWS, "/events", "/api/v1/clients") if re.search(pattern, path)}
+        assert found == {*VIEWS}, name
+    assert [name for name, _ in maps] == ["edge_address", "event_address"]
 
 
 def test_whatever_takes_files_may_send_much_through_nginx() -> None:
