@@ -1,6 +1,7 @@
 """Logs: readable on a terminal, JSON lines otherwise, always with the request or job they belong to."""
 
 import fcntl
+import json
 import logging
 import os
 import sys
@@ -61,7 +62,7 @@ class SharedFile(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         try:
             os.write(self._current(), f"{self.format(record)}\n".encode())
-        except OSError:
+        except Exception:  # noqa: BLE001  as logging's own handlers: what is logged goes on, whatever fails here
             self.handleError(record)
 
     def close(self) -> None:
@@ -137,7 +138,10 @@ class JsonLine(logging.Formatter):
         line["time"] = time.removesuffix("+00:00") + "Z"
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:  # at texts that are no UTF-8, and at integers of more than 64 bits
+            return json.dumps(line, default=str)
 
 
 @contextmanager

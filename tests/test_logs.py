@@ -129,6 +129,18 @@ def test_a_folder_gets_the_same_as_json_and_is_made(configure: Configure, tmp_pa
     assert [line["event"] for line in lines((folder / "app.log").read_text())] == ["kept"]
 
 
+def test_nothing_that_is_logged_fails_whoever_logs_it(configure: Configure, tmp_path: Path) -> None:
+    stderr = configure(folder=str(tmp_path))
+    log.info("a name of bytes", extra={"file": "\udcff", "size": 2**70})
+    log.info("%d rows", "many")
+    log.info("after it")
+    for written in (stderr.getvalue(), (tmp_path / "app.log").read_text()):
+        found = [line for line in written.splitlines() if line.startswith("{")]
+        (name, after) = map(json.loads, found)
+        assert (name["file"], name["size"], after["event"]) == ("\udcff", 2**70, "after it")
+    assert "many" in stderr.getvalue()
+
+
 def test_the_file_is_rotated_and_old_ones_go(
     tmp_path: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
