@@ -182,7 +182,7 @@ class Direct:
         self.session = database.unit_of_work
         self._engine = database.bind.engine
         self._statements = statements
-        self._number: str | None = None
+        self.number: str | None = None
 
     def run(self, statement: str, *values: Value) -> list[Row]:
         return self.run_all(Call(statement, values))[0]
@@ -193,23 +193,26 @@ class Direct:
         return self._statements.run(*calls)
 
     def note(self, number: str) -> None:
-        self._number = number
+        self.number = number
 
     def finish(self, statement: str, *values: Value) -> list[Row] | None:
-        return self._commit(Call(statement, values))
+        return self._committed(lambda: self._statements.run(Call(statement, values), COMMIT)[0])
+
+    def run_alone(self, statement: str, *values: Value) -> list[Row] | None:
+        return self._committed(lambda: self._statements.run_alone(Call(statement, values), self.note))
 
     def end(self) -> None:
         """Commit, if that is still to be done."""
         if not self._statements.is_idle:
-            self._commit()
+            self._committed(lambda: self._statements.run(COMMIT)[0])
 
-    def _commit(self, *last: Call) -> list[Row] | None:
-        """With the last statement, if there is one. When the connection breaks, ask what became of it."""
+    def _committed(self, commit: Callable[[], list[Row]]) -> list[Row] | None:
+        """What it finds. When the connection breaks meanwhile, ask what became of it."""
         try:
-            return self._statements.run(*last, COMMIT)[0]
+            return commit()
         except psycopg.OperationalError:
-            is_lost = self._number is not None and self._statements.is_broken
-            if not is_lost or not was_committed(self._engine, self._number or ""):
+            is_lost = self.number is not None and self._statements.is_broken
+            if not is_lost or not was_committed(self._engine, self.number or ""):
                 raise
             return None
 

@@ -39,7 +39,6 @@ class Lines:
             fresh = source.connect()
             driver: Any = fresh.driver_connection
             fresh.detach()
-            driver.pgconn.exec_(ONE_PLAN)
             return driver
 
         return cls(connect, size=max(pool.size() // 2, 1), wait_s=pool.timeout())
@@ -80,6 +79,7 @@ class Lines:
 class _Line:
     def __init__(self, driver: Any) -> None:
         self.driver = driver
+        driver.pgconn.exec_(ONE_PLAN)
         self.statements = Statements(driver)
         self._since = time.monotonic()
         self._poll = select.poll()

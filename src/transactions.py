@@ -11,13 +11,11 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from src.statements import Call, Row, Value, rows_of
+from src.statements import SINCE, Call, Row, Value, rows_of
 
 BEGIN, COMMIT = Call("BEGIN"), Call("COMMIT")
 OUTCOME_PATIENCE = 20.0
-# The transaction's number, and since when the server has not crashed: a crash begins the statistics anew, and
-# gives numbers that never reached the disk to others, whose outcome would be taken for ours.
-SINCE = "(SELECT coalesce(stats_reset, '-infinity')::text FROM pg_stat_wal)"
+# The transaction's number, and since when the server has not crashed.
 TRANSACTION = f"pg_current_xact_id_if_assigned()::text || ' ' || {SINCE}"
 ASSIGNED = f"pg_current_xact_id()::text || ' ' || {SINCE}"  # now, for one that is going to write
 READ_OUTCOME = text("""SELECT pg_xact_status(CAST(:xid AS xid8)) FROM pg_stat_wal
@@ -37,8 +35,17 @@ class Transaction(Protocol):
         """Run the last statement. None: it is committed, but its rows were lost on the way."""
         ...
 
-    def note(self, number: str) -> None:
+    def run_alone(self, statement: str, *values: Value) -> list[Row] | None:
+        """The same of one that nothing comes before: all of it is one round trip."""
+        ...
+
+    @property
+    def number(self) -> str | None:
         """What it will be known by, should the commit's answer be lost."""
+        ...
+
+    def note(self, number: str) -> None:
+        """Let it be known by this, which was read in it."""
         ...
 
     def session(self) -> AbstractContextManager[Session]:
@@ -62,6 +69,16 @@ class InSession:
 
     def finish(self, statement: str, *values: Value) -> list[Row] | None:
         return self.run(statement, *values)
+
+    def run_alone(self, statement: str, *values: Value) -> list[Row] | None:
+        """When it fails, the unit of work goes on without it."""
+        with self._session.begin_nested():
+            return self.run(statement, *values)
+
+    @property
+    def number(self) -> str | None:
+        found: str | None = self._session.info.get("transaction")
+        return found
 
     def note(self, number: str) -> None:
         self._session.info["transaction"] = number

@@ -41,6 +41,7 @@ class Proxy:
         self.distance: Distance | None = None
         self.connections = 0
         self._cut: tuple[bytes, str, bytes] | None = None
+        self._lets_first_through = False
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = []
@@ -49,7 +50,8 @@ class Proxy:
 
     def cut_at(self, word: bytes, how: str, *, since: bytes = b"") -> None:
         """Once a client sends this word: «before» it arrives, «after» its effect but before the answer,
-        or «unnoticed»: only the client loses its connection, the server goes on waiting.
+        «between» the first answer of PostgreSQL and what follows it, or «unnoticed»: only the client loses
+        its connection, the server goes on waiting.
         `since` is another word that its connection must have sent before."""
         self._cut = (word, how, since)
 
@@ -130,9 +132,9 @@ class Proxy:
             if word is None or word not in data or begun != since:
                 server.sendall(data)
                 return True
-            self._cut = None
+            self._cut, self._lets_first_through = None, how == "between"
             is_lost.set()
-            if how == "after":
+            if how in ("after", "between"):
                 server.sendall(data)  # whoever forwards the answer cuts when it comes
                 return True
             _close(client)
@@ -147,6 +149,12 @@ class Proxy:
     ) -> None:
         def pass_on(data: bytes) -> bool:
             if is_lost.is_set():
+                if self._lets_first_through:
+                    self._lets_first_through = False
+                    first = _first_answer(data)
+                    client.sendall(data[:first])
+                    if first == len(data):
+                        return True
                 _close(client)
                 _close(server)
                 return False
@@ -182,6 +190,17 @@ def _pump_late(source: socket.socket, pass_on: Callable[[bytes], bool], distance
         time.sleep(max(0.0, arrival[0] - time.monotonic()))
         if not pass_on(arrival[1]):
             return
+
+
+def _first_answer(data: bytes) -> int:
+    """Where the answer to PostgreSQL's first statement ends: behind the message that says so."""
+    place = 0
+    while place < len(data):
+        kind, length = data[place : place + 1], int.from_bytes(data[place + 1 : place + 5])
+        place += 1 + length
+        if kind == b"C":
+            break
+    return place
 
 
 def through(proxy: Proxy, database_url: str) -> str:

@@ -3,7 +3,7 @@
 Nothing of it need be read again while the streams are where it left them: who else writes, moves them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from src.domain.event_batches import ALL, Past
 
@@ -22,6 +22,10 @@ class KnownPasts:
             if past.stream == ALL:
                 past.latest = self._left
         return taken
+
+    def take_all(self, names: Collection[str]) -> dict[str, Past]:
+        """All of them, or, unless all are known, none."""
+        return self.take(names) if all(name in self._pasts for name in names) else {}
 
     def keep(self, pasts: Mapping[str, Past], latest: Mapping[int, int], depths: tuple[int, int]) -> None:
         """After a writing that is committed: the pasts that it began with, and how far the streams came."""

@@ -33,11 +33,20 @@ class Snapshot(NamedTuple):
     now: float
 
 
+class Assumed(NamedTuple):
+    """What a batch goes by that was not read for it: whose pasts it knows, the revision of the rules, what is
+    known of the senders, and from what time on, in seconds, it may be written."""
+
+    pasts: Mapping[str, Past]
+    revision: int
+    known: Collection[Reading]
+    since: float
+
+
 class EventLog:
     def __init__(self, transaction: Transaction, ordering: Ordering) -> None:
         self.transaction = transaction
         self.ordering = ordering
-        self._number = ""  # of the transaction, since the first reading
 
     def read(
         self,
@@ -57,8 +66,7 @@ class EventLog:
         if changed := [one for one, now in zip(known, again, strict=True) if tuple(now) != one.rows]:
             raise NoLongerSo(changed)
         *_, revision, now, number = map(told, rows[0])
-        if number != self._number:
-            self._number = number
+        if number != self.transaction.number:
             self.transaction.note(number)
         return Snapshot({told(row[0]): self._past(row, pasts) for row in rows}, int(revision), float(now))
 
@@ -78,14 +86,26 @@ class EventLog:
         """Keep the streams until the end of the transaction: what is read from now on stays so."""
         self.transaction.run(sql.HOLD, array_of(streams))
 
-    def write(self, batch: Batch, import_id: UUID | None = None) -> bool:
-        """Store the batch, if its streams are still where they were seen; answers whether it did."""
+    def write(self, batch: Batch, import_id: UUID | None = None, assumed: Assumed | None = None) -> bool:
+        """Store the batch, if its streams are still where they were seen; answers whether it did.
+
+        With what is assumed nothing need have been read before: it is looked at in the same statement, and
+        nothing is stored unless it is so.
+        """
         hits = [(one, hit) for one in batch.events for hit in one.hits]
         seen = [*batch.seen.values()]
         is_one = len(seen) == 1 and seen[0] is not None
-        values = *self._moved(batch, is_one=is_one), *self._values(batch, import_id), *_hit_values(hits)
+        conditions, more = _conditions(assumed) if assumed else ((), ())
+        statement = sql.writing(is_one=is_one, is_raised=bool(hits), assumed=conditions)
+        values = (
+            *self._moved(batch, is_one=is_one),
+            *self._values(batch, import_id),
+            *_hit_values(hits),
+            *more,
+        )
+        finish = self.transaction.run_alone if assumed else self.transaction.finish
         try:
-            rows = self.transaction.finish(sql.WRITES[is_one, bool(hits)], *values)
+            rows = finish(statement, *values)
         except psycopg.IntegrityError:  # another took the event_id, the client or the stream meanwhile
             return False
         return self._is_stored(batch.events[0]) if rows is None else rows[0][0] == b"t"
@@ -93,7 +113,7 @@ class EventLog:
     def _is_stored(self, one: Accepted) -> bool:
         """Asked when it is committed, but nobody heard whether the streams were where they were seen."""
         with self.transaction.session() as session:
-            number = self._number.partition(" ")[0]
+            number = (self.transaction.number or "").partition(" ")[0]
             rows = InSession(session).run(sql.IS_STORED, one.client_id, one.event.t, number)
         return bool(rows)
 
@@ -155,6 +175,25 @@ class EventLog:
         if past is not None and latest is not None and (past.client_id, past.latest) == (client_id, latest):
             return past
         return Past(client_id, stream_of(self.ordering, client_id), latest, _history(row[3:8]))
+
+
+def _conditions(assumed: Assumed) -> tuple[tuple[str, ...], tuple[Value, ...]]:
+    """What must be so, as SQL, and its values."""
+    conditions = [*sql.IS_SO]
+    values: list[Value] = [assumed.revision, repr(assumed.since)]
+    clients = [(past.client_id, name) for name, past in assumed.pasts.items()]
+    if len(clients) == 1:
+        conditions.append(sql.IS_CLIENT)
+        values += clients[0]
+    else:
+        ids, names = zip(*clients, strict=True)
+        conditions.append(sql.ARE_CLIENTS)
+        values += array_of(ids), texts_of(names)
+    for (statement, given), rows in assumed.known:
+        for row in rows:
+            conditions.append(sql.reads_the_same(statement, len(given), len(row)))
+            values += *given, *map(told, row)
+    return tuple(conditions), tuple(values)
 
 
 def _asked(pasts: Mapping[str, Past | None]) -> tuple[Value, ...]:

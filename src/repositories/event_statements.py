@@ -3,6 +3,9 @@
 They are planned once, for whatever values (src/lines.py).
 """
 
+import re
+from functools import lru_cache
+
 from src.domain.events import LAST_T, Ordering
 from src.transactions import ASSIGNED
 
@@ -48,7 +51,7 @@ HOLD = "SELECT FROM event_high_water WHERE stream = ANY($1::bigint[]) ORDER BY s
 # it holds its row until the end, and the condition is looked at again behind him.
 MOVE_ONE = """
     guard AS (
-        UPDATE event_high_water SET t = $3::bigint WHERE stream = $1::bigint AND t = $2::bigint
+        UPDATE event_high_water SET t = $3::bigint WHERE stream = $1::bigint AND t = $2::bigint{if_so}
         RETURNING true AS holds
     )"""
 # Of several, all or none: the lock shows where they are now; one that two begin at once fails on its key.
@@ -61,7 +64,7 @@ MOVE_ALL = """
         SELECT stream, t FROM event_high_water WHERE stream = ANY($1::bigint[])
         ORDER BY stream FOR UPDATE
     ), guard AS (
-        SELECT (h.streams, h.ts) IS NOT DISTINCT FROM (s.streams, s.ts) AS holds
+        SELECT (h.streams, h.ts) IS NOT DISTINCT FROM (s.streams, s.ts){if_so} AS holds
         FROM (SELECT array_agg(stream ORDER BY stream), array_agg(t ORDER BY stream) FROM held)
                 AS h (streams, ts),
             (SELECT array_agg(stream ORDER BY stream), array_agg(t ORDER BY stream) FROM seen
@@ -74,7 +77,7 @@ MOVE_ALL = """
         WHERE guard.holds AND seen.t IS NULL ORDER BY stream
     )"""
 WRITE = """
-    WITH {move}, stored AS (
+    WITH {so}{move}, stored AS (
         INSERT INTO event (client_id, t, type, amount, number, total, event_id, answer, is_global, import_id)
         SELECT n.*, $4::bool, $5::uuid
         FROM unnest($6::bigint[], $7::bigint[], $8::text[], $9::numeric[],
@@ -89,14 +92,57 @@ RAISED = """, raised AS (
             $18::bigint[], $19::bigint[], $20::text[])
             AS r (rule_id, rule_version, code, is_shadow, client_id, t, causes), guard WHERE guard.holds
     )"""
-# By whether one stream is to be moved, and whether alerts are raised.
-WRITES = {
-    (is_one, is_raised): WRITE.format(
-        move=MOVE_ONE if is_one else MOVE_ALL, raised=RAISED if is_raised else ""
+VALUES, RAISED_VALUES = 13, 20  # so many values the two have
+# What who writes without reading goes by: the rules, that it is late enough, the clients, and the senders.
+IS_SO = (
+    "(SELECT revision FROM alert_rule_revision) = $1::bigint",
+    "clock_timestamp() >= to_timestamp($1::float8)",
+)
+IS_CLIENT = "EXISTS (SELECT FROM client WHERE id = $1::bigint AND external_id = $2 AND deleted_at IS NULL)"
+ARE_CLIENTS = """NOT EXISTS (
+        SELECT FROM unnest($1::bigint[], $2::text[]) AS n (id, name)
+        LEFT JOIN client c ON c.id = n.id AND c.external_id = n.name AND c.deleted_at IS NULL
+        WHERE c.id IS NULL)"""
+READS_THE_SAME = (
+    "EXISTS (SELECT FROM ({statement}) AS found ({names}) WHERE ({found}) IS NOT DISTINCT FROM ({told}))"
+)
+PLACE = re.compile(r"\$(\d+)")
+
+
+@lru_cache
+def writing(*, is_one: bool, is_raised: bool, assumed: tuple[str, ...] = ()) -> str:
+    """Writes if one stream, or each of several, is where it was seen; alerts too, if there are any.
+
+    With what is `assumed`: conditions, each with $1, $2, … for values of its own, which come behind.
+    """
+    so, place = [], RAISED_VALUES if is_raised else VALUES
+    for condition in assumed:
+        so.append(moved(condition, place))
+        place += len(set(PLACE.findall(condition)))
+    return WRITE.format(
+        so=f"so AS (SELECT {' AND '.join(so)} AS holds), " if so else "",
+        move=(MOVE_ONE if is_one else MOVE_ALL).format(if_so=" AND (SELECT holds FROM so)" if so else ""),
+        raised=RAISED if is_raised else "",
     )
-    for is_one in (True, False)
-    for is_raised in (True, False)
-}
+
+
+def moved(condition: str, by: int) -> str:
+    """With its values so many places further behind."""
+    return PLACE.sub(lambda place: f"${int(place[1]) + by}", condition)
+
+
+@lru_cache
+def reads_the_same(statement: str, values: int, columns: int) -> str:
+    """Whether a row that a statement finds has these texts; they come behind its own values."""
+    names = [f"c{number}" for number in range(columns)]
+    return READS_THE_SAME.format(
+        statement=statement,
+        names=", ".join(names),
+        found=", ".join(f"{name}::text" for name in names),
+        told=", ".join(f"${values + 1 + number}::text" for number in range(columns)),
+    )
+
+
 # Whether it was this transaction that stored an event.
 IS_STORED = """
     SELECT FROM event WHERE client_id = $1::bigint AND t = $2::bigint AND xmin = $3::xid8::xid

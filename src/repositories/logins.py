@@ -64,7 +64,7 @@ FIND_LOGIN = """
 """
 FIND_KEY = """
     SELECT k.id, array_to_string(k.scopes, ' '), a.id, a.role, coalesce(a.email, a.username),
-        k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute' AS is_stale
+        (k.last_used_at IS NULL OR k.last_used_at < clock_timestamp() - interval '1 minute')::int AS is_stale
     FROM api_key k JOIN account a ON a.id = k.account_id
     WHERE k.key_hash = $1 AND k.revoked_at IS NULL AND NOT a.is_disabled
         AND (k.expires_at IS NULL OR k.expires_at > clock_timestamp())
@@ -107,9 +107,9 @@ def find_key(database: Database, key_hash: str) -> tuple[LiveKey, Reading] | Non
         return None
     id_, scopes, *login, is_stale = found[0]
     key = LiveKey(UUID(told(id_)), told(scopes).split(), _login(login))
-    if is_stale == b"t":
+    if is_stale == b"1":
         database.ask(NOTE_USE, str(key.id))
-    return key, Reading(Call(FIND_KEY, (key_hash,)), ((*found[0][:-1], b"f"),))
+    return key, Reading(Call(FIND_KEY, (key_hash,)), ((*found[0][:-1], b"0"),))
 
 
 def _login(row: Sequence[bytes | None]) -> LiveLogin:

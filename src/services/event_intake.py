@@ -4,7 +4,7 @@ So a lone caller never waits for company, and many at once share one transaction
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -138,9 +138,7 @@ class EventIntake:
             events = [event for ticket in tickets for event in ticket.events]
             known = {ticket.known for ticket in tickets if ticket.known is not None}
             try:
-                with self.database.transaction() as transaction:
-                    service = EventService(transaction, self.memory)
-                    outcomes = service.append(events, known=[*known], is_held=attempt >= FREE_TRIES)
+                return self._appended(events, known, attempt)
             except NoLongerSo as changed:
                 for ticket in tickets:
                     if ticket.known in changed.readings:
@@ -150,7 +148,21 @@ class EventIntake:
                 attempt += 1
                 if attempt == TRIES:
                     raise EventsBusy("Others write the same moments just now; try again.") from None
-            else:
-                service.remember()
-                return outcomes
         return []
+
+    def _appended(
+        self, events: Sequence[NewEvent], known: Collection[Reading], attempt: int
+    ) -> list[Outcome]:
+        """In one round trip, if what is known from before will do; else after reading."""
+        if attempt == 0 and self.memory.is_alone:
+            with self.database.transaction() as transaction:
+                service = EventService(transaction, self.memory)
+                found = service.append_unread(events, known=known)
+            if found is not None:
+                service.remember()
+                return found
+        with self.database.transaction() as transaction:
+            service = EventService(transaction, self.memory)
+            outcomes = service.append(events, known=known, is_held=attempt >= FREE_TRIES)
+        service.remember()
+        return outcomes

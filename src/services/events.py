@@ -12,11 +12,12 @@ from src.domain.event_batches import Accepted, Judge, Outcome, Past, looks_back
 from src.domain.events import NewEvent, Ordering, OrderIsFixed, TimeUnit
 from src.domain.known_pasts import KnownPasts
 from src.repositories.alert_rules import AlertRuleRepository
-from src.repositories.event_log import EventLog, Snapshot, depths
+from src.repositories.event_log import Assumed, EventLog, Snapshot, depths
 from src.statements import Reading
 from src.transactions import Transaction
 
 log = logging.getLogger("src.events")
+MOST_KNOWN = 3  # senders about whom is asked in the statement that writes
 
 
 class Overtaken(Exception):
@@ -35,6 +36,7 @@ class EventMemory:
     revision: int = -1
     rules: RuleSet = field(default_factory=RuleSet)
     pasts: KnownPasts = field(default_factory=KnownPasts)
+    is_alone: bool = True  # nobody else has moved the streams of late, as far as is known
 
     @classmethod
     def of(cls, settings: Settings) -> "EventMemory":
@@ -77,6 +79,29 @@ class EventService:
             raise Overtaken
         return outcomes
 
+    def append_unread(
+        self, events: Sequence[NewEvent], *, known: Collection[Reading] = ()
+    ) -> list[Outcome] | None:
+        """The same in one round trip, by what is known since the writing before; None, with nothing stored, when
+        that is not enough, or something of it is no longer so."""
+        memory = self.memory
+        if not memory.is_fixed or len(known) > MOST_KNOWN:
+            return None
+        pasts = memory.pasts.take_all({event.client for event in events})
+        if not pasts:
+            return None
+        if looks_back(events, pasts, memory.rules):
+            memory.pasts.keep(pasts, {}, depths(memory.rules.needs))
+            return None
+        judge = Judge(memory.rules, pasts, {}, None)
+        self._written = pasts, judge.batch.latest
+        outcomes = judge.judge(events)
+        if len(judge.batch.events) < len(events):
+            return None
+        assumed = Assumed(pasts, memory.revision, known, self._earliest(events))
+        memory.is_alone = self.log.write(judge.batch, assumed=assumed)
+        return outcomes if memory.is_alone else None
+
     def remember(self) -> None:
         """What was appended is committed: the order is fixed, and how far the clients came is known."""
         self.memory.is_fixed = True
@@ -96,7 +121,10 @@ class EventService:
     def _read(self, events: Sequence[NewEvent], known: Collection[Reading], *, is_held: bool) -> Snapshot:
         """What the rules must know, by the rules as they are at the revision that was read with it."""
         names = {event.client for event in events}
-        snapshot = self.log.read(names, self.memory.rules.needs, known, self.memory.pasts.take(names))
+        taken = self.memory.pasts.take(names)
+        snapshot = self.log.read(names, self.memory.rules.needs, known, taken)
+        if taken:
+            self.memory.is_alone = all(snapshot.pasts[name] is past for name, past in taken.items())
         if is_held:
             self.log.hold(sorted({past.stream for past in snapshot.pasts.values()}))
             snapshot = self.log.read(names, self.memory.rules.needs)
@@ -108,6 +136,12 @@ class EventService:
         if looks := looks_back(events, snapshot.pasts, self.memory.rules):
             self.log.look_back(looks, snapshot.pasts.values())
         return snapshot
+
+    def _earliest(self, events: Iterable[NewEvent]) -> float:
+        """From what time on, in seconds, all of them may be written."""
+        ahead = self.memory.max_ahead
+        last = max(event.t for event in events)
+        return 0.0 if ahead is None else (last - ahead) / self.memory.unit.per_second
 
     def _bound(self, snapshot: Snapshot) -> int | None:
         ahead = self.memory.max_ahead

@@ -180,18 +180,43 @@ def behind(proxy: Proxy, workshop: Workshop) -> EventIntake:
     return intake
 
 
-@pytest.mark.parametrize(("how", "is_stored"), [("before", False), ("after", True)])
+@pytest.mark.parametrize(
+    ("is_alone", "word", "how", "is_stored"),
+    [
+        (False, b"COMMIT\0", "before", False),
+        (False, b"COMMIT\0", "after", True),
+        (True, b"{7.77}", "before", False),
+        (True, b"{7.77}", "between", True),
+    ],
+)
 def test_when_the_commit_s_answer_is_lost_it_is_known_whether_the_event_is_stored(
-    workshop: Workshop, clients: list[str], how: str, is_stored: bool
+    workshop: Workshop, clients: list[str], is_alone: bool, word: bytes, how: str, is_stored: bool
 ) -> None:
+    """Of one that was read for first, and of one that was written at once."""
     with Proxy(socket_of(workshop.settings.database_url)) as proxy:
         intake = behind(proxy, workshop)
-        proxy.cut_at(b"COMMIT\0", how)
+        intake.memory.is_alone = is_alone
+        proxy.cut_at(word, how)
         with nullcontext() if is_stored else pytest.raises(DatabaseUnavailable):
-            assert isinstance(intake.append([an_event("withdraw", "1", clients[0], 2)])[0], Accepted)
+            assert isinstance(intake.append([an_event("withdraw", "7.77", clients[0], 2)])[0], Accepted)
+        assert proxy.has_cut
         intake.database.bind.engine.dispose()
     with workshop.database.unit_of_work() as session:
         assert [t for _, t, _, _ in stored(session)] == [1, 2][: 1 + is_stored]
+
+
+def test_an_event_written_at_once_whose_stream_was_elsewhere_is_not_taken_for_stored_when_the_answer_is_lost(
+    workshop: Workshop, clients: list[str]
+) -> None:
+    with Proxy(socket_of(workshop.settings.database_url)) as proxy:
+        slow = behind(proxy, workshop)
+        process(workshop, "global").append([an_event("withdraw", "1", clients[0], 2)])
+        proxy.cut_at(b"{7.77}", "between")
+        assert isinstance(slow.append([an_event("deposit", "7.77", clients[0], 3)])[0], Accepted)
+        assert proxy.has_cut
+        slow.database.bind.engine.dispose()
+    with workshop.database.unit_of_work() as session:
+        assert [t for _, t, _, _ in stored(session)] == [1, 2, 3]
 
 
 def test_an_overtaken_event_is_not_taken_for_stored_when_the_commit_s_answer_is_lost(
