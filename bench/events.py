@@ -1,7 +1,7 @@
 """Events: the service beside pgbench, which does the same naively on the same database, by turns.
 
 `python -m bench.events [--write]`. The service runs as configured: gunicorn, authentication, validation,
-logs; an asyncio client on the same machine reads its answers. pgbench has tables of its own, made alike.
+logs; a client on the same machine reads its answers. pgbench has tables of its own, made alike.
 """
 
 import argparse
@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from src.config import Settings
 HEADING = "## Events"
 PER_CLIENT = 10  # events of each client before the first run
 BATCH = 1_000
+MOST_SINGLES, MOST_BATCHES = 8_000, 40  # a second
 # As plain as the statements: no running figures, and no index but what keeps t unique.
 NAIVE_TABLES = """
     CREATE TABLE naive_event (LIKE event INCLUDING DEFAULTS INCLUDING CONSTRAINTS,
@@ -105,13 +106,17 @@ class Source:
             t,
         )
 
-    def singles(self) -> Iterator[bytes]:
-        while True:
-            yield self.event()
+    def singles(self, most: int) -> Iterator[bytes]:
+        """Made before they are sent, as far as they last: to make them takes the service's cores."""
+        made = [self.event() for _ in range(most)]
+        return chain(made, iter(self.event, b""))
 
-    def batches(self) -> Iterator[bytes]:
-        while True:
-            yield b"[" + b",".join(self.event() for _ in range(BATCH)) + b"]"
+    def batches(self, most: int) -> Iterator[bytes]:
+        made = [self._batch() for _ in range(most)]
+        return chain(made, iter(self._batch, b""))
+
+    def _batch(self) -> bytes:
+        return b"[" + b",".join(self.event() for _ in range(BATCH)) + b"]"
 
 
 class Naive:
@@ -167,12 +172,15 @@ class Subject:
     folder: Path
 
     def singles(self, clients: int, seconds: int) -> Sample:
-        return post(f"{self.base}/event", self.headers, clients, seconds, self.source.singles())
+        return post(
+            f"{self.base}/event", self.headers, clients, seconds, self.source.singles(MOST_SINGLES * seconds)
+        )
 
     def batches(self, seconds: int) -> float:
         """Events per second, over two connections."""
         url = f"{self.base}/api/v1/events/batch"
-        return post(url, self.headers, 2, seconds, self.source.batches()).rps * BATCH
+        bodies = self.source.batches(MOST_BATCHES * seconds)
+        return post(url, self.headers, 2, seconds, bodies).rps * BATCH
 
 
 def compare(subject: Subject, naive: Naive, clients: int, given: Any) -> Row:

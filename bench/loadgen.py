@@ -1,16 +1,20 @@
-"""Keep-alive load for one URL over loopback: `wrk` where it is installed, an asyncio client elsewhere."""
+"""Keep-alive load for one URL over loopback: `wrk` where it is installed, a loop over sockets elsewhere."""
 
-import asyncio
 import re
+import select
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 GRACE_SECONDS = 10
+MOST_READ = 256 * 1024
+LENGTH = re.compile(rb"(?i)\ncontent-length: *(\d+)")
 
 
 class LoadError(RuntimeError):
@@ -29,14 +33,14 @@ class Sample:
 
 def client_name() -> str:
     """Which of the two clients `load` takes on this machine."""
-    return "wrk" if shutil.which("wrk") else "the asyncio client of bench/loadgen.py"
+    return "wrk" if shutil.which("wrk") else "the client of bench/loadgen.py"
 
 
 def load(url: str, headers: Mapping[str, str], clients: int, seconds: int) -> Sample:
     """Ask for `url` over `clients` connections; any answer but 200 is an error."""
     if shutil.which("wrk"):
         return _wrk(url, headers, clients, seconds)
-    return asyncio.run(_Load(url, headers).run(clients, seconds))
+    return _Load(url, headers).run(clients, seconds)
 
 
 def post(
@@ -44,7 +48,7 @@ def post(
 ) -> Sample:
     """Send one body after the other over `clients` connections. An answer of 4xx counts as refused, not as
     done; its time counts."""
-    return asyncio.run(_Load(url, headers, bodies).run(clients, seconds))
+    return _Load(url, headers, bodies).run(clients, seconds)
 
 
 def _wrk(url: str, headers: Mapping[str, str], clients: int, seconds: int) -> Sample:
@@ -69,62 +73,47 @@ def _percentile(text: str, name: str) -> float:
     return float(found[1]) * UNITS[found[2]]
 
 
-class _Client(asyncio.Protocol):
+@dataclass(eq=False, slots=True)
+class _Client:
     """One connection that asks again as soon as it has the whole answer."""
 
-    def __init__(self, load: "_Load") -> None:
-        self._load = load
-        self._buffer = b""
-        self._asked = 0.0
-        self._transport: asyncio.Transport | None = None
+    sock: socket.socket
+    came: bytes = b""
+    asked: float = 0.0
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        if isinstance(transport, asyncio.Transport):
-            self._transport = transport
-            self._ask(transport)
+    def ask(self, request: bytes) -> None:
+        self.asked = time.perf_counter()
+        self.sock.sendall(request)
 
-    def _ask(self, transport: asyncio.Transport) -> None:
-        self._asked = time.perf_counter()
-        transport.write(self._load.request())
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head, separator, body = self._buffer.partition(b"\r\n\r\n")
-        if not separator or self._transport is None:
-            return
-        length = re.search(rb"(?i)\ncontent-length: *(\d+)", head)
-        is_refused = head.startswith(b"HTTP/1.1 4") and self._load.bodies is not None
-        if length is None or not (is_refused or head.startswith(b"HTTP/1.1 200")):
-            self._load.fail(head)
-            self._transport.close()
-        elif len(body) >= int(length[1]):
-            self._buffer = b""
-            self._load.refused += is_refused
-            self._load.milliseconds.append((time.perf_counter() - self._asked) * 1000)
-            self._ask(self._transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if not self._load.is_over:
-            self._load.fail(f"connection lost: {exc}".encode())
-
-    def stop(self) -> None:
-        """Hang up, whatever is still under way."""
-        if self._transport is not None:
-            self._transport.abort()
+    def answer(self) -> bytes:
+        """The head of the answer, once all of it is there."""
+        data = self.sock.recv(MOST_READ)
+        if not data:
+            raise LoadError("connection lost")
+        self.came += data
+        end = self.came.find(b"\r\n\r\n")
+        if end < 0:
+            return b""
+        head = self.came[:end]
+        length = LENGTH.search(head)
+        if length is None:
+            raise LoadError(head.decode(errors="replace"))
+        if len(self.came) < end + 4 + int(length[1]):
+            return b""
+        self.came = b""
+        return head
 
 
 @dataclass
 class _Load:
-    """What the connections of one run share."""
+    """What the connections of one run share. One loop over sockets: what it takes, the service lacks."""
 
     url: str
     headers: Mapping[str, str]
     bodies: Iterator[bytes] | None = None
     head: bytes = b""
     refused: int = 0
-    is_over: bool = False
     milliseconds: list[float] = field(default_factory=list)
-    problem: bytes = b""
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -139,23 +128,34 @@ class _Load:
         body = next(self.bodies)
         return b"%s\r\nContent-Length: %d\r\n\r\n%s" % (self.head, len(body), body)
 
-    def fail(self, why: bytes) -> None:
-        self.problem = self.problem or why
-
-    async def run(self, clients: int, seconds: float) -> Sample:
+    def run(self, clients: int, seconds: float) -> Sample:
         parts = urlsplit(self.url)
-        loop = asyncio.get_running_loop()
-        connections = [
-            (await loop.create_connection(lambda: _Client(self), parts.hostname or "", parts.port or 80))[1]
-            for _ in range(clients)
-        ]
-        await asyncio.sleep(seconds)
-        self.is_over = True
-        for connection in connections:
-            connection.stop()
-        if self.problem or len(self.milliseconds) < 2:
-            raise LoadError(f"{self.url}: {self.problem.decode(errors='replace') or 'no answers'}")
+        with ExitStack() as stack:
+            poll, connected = stack.enter_context(select.epoll()), {}
+            for _ in range(clients):
+                sock = socket.create_connection((parts.hostname, parts.port or 80), timeout=GRACE_SECONDS)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                client = connected[sock.fileno()] = _Client(stack.enter_context(sock))
+                poll.register(sock.fileno(), select.EPOLLIN)
+                client.ask(self.request())
+            end = time.perf_counter() + seconds
+            while time.perf_counter() < end:
+                for number, _ in poll.poll(seconds):
+                    self._look(connected[number])
         took = sorted(self.milliseconds)
+        if len(took) < 2:
+            raise LoadError(f"{self.url}: no answers")
         good = len(took) - self.refused
         p50, p99 = took[len(took) // 2], took[int(len(took) * 0.99)]
         return Sample(good / seconds, p50, p99, self.refused / len(took))
+
+    def _look(self, client: _Client) -> None:
+        head = client.answer()
+        if not head:
+            return
+        is_refused = head.startswith(b"HTTP/1.1 4") and self.bodies is not None
+        if not (is_refused or head.startswith(b"HTTP/1.1 200")):
+            raise LoadError(f"{self.url}: {head.decode(errors='replace')}")
+        self.refused += is_refused
+        self.milliseconds.append((time.perf_counter() - client.asked) * 1000)
+        client.ask(self.request())
