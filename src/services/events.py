@@ -82,7 +82,7 @@ class EventService:
     def append_unread(
         self, events: Sequence[NewEvent], *, known: Collection[Reading] = ()
     ) -> list[Outcome] | None:
-        """The same in one round trip, by what is known since the last writing; None, with nothing stored, when
+        """The same in one round trip, by what is known since the last writing; None, with nothing stored, if
         that is not enough, or something of it is no longer so."""
         memory = self.memory
         if not memory.is_fixed or len(known) > MOST_KNOWN:
