@@ -13,7 +13,14 @@ from src.config import SettingsError
 from src.database import Database, DatabaseUnavailable, Limits, make_engine
 from src.domain.errors import DomainError
 from src.domain.event_batches import Accepted
-from src.domain.events import DuplicateTimestamp, OrderIsFixed, TimestampNotRising, UnknownClient
+from src.domain.events import (
+    DuplicateTimestamp,
+    EventIdReused,
+    OrderIsFixed,
+    TimestampInTheFuture,
+    TimestampNotRising,
+    UnknownClient,
+)
 from src.services import event_intake
 from src.services.event_intake import EventIntake, Sent
 from src.services.events import EventMemory, EventService, Overtaken
@@ -217,6 +224,50 @@ def test_an_event_written_at_once_whose_stream_was_elsewhere_is_not_taken_for_st
         slow.database.bind.engine.dispose()
     with workshop.database.unit_of_work() as session:
         assert [t for _, t, _, _ in stored(session)] == [1, 2, 3]
+
+
+def test_an_event_of_a_client_who_is_known_is_judged_and_stored_in_one_round_trip(
+    workshop: Workshop, clients: list[str]
+) -> None:
+    with Proxy(socket_of(workshop.settings.database_url)) as proxy:
+        intake = behind(proxy, workshop)
+        proxy.cut_at(b"BEGIN\0", "before")
+        for times, codes in (([2], [[]]), ([4, 5, 6], [[30], [30], [30]])):
+            found = intake.append([an_event("withdraw", "1", clients[0], t) for t in times])
+            assert [[hit.rule.code for hit in one.hits] for one in found] == codes
+        assert not proxy.has_cut
+        with pytest.raises(DatabaseUnavailable):
+            intake.append([an_event("withdraw", "1", clients[1], 9)])
+        assert proxy.has_cut
+        intake.database.bind.engine.dispose()
+    with workshop.database.unit_of_work() as session:
+        assert [t for _, t, _, _ in stored(session)] == [1, 2, 4, 5, 6]
+
+
+@pytest.mark.parametrize("ordering", ORDERINGS)
+@pytest.mark.parametrize(
+    ("change", "event", "outcome"),
+    [
+        ("UPDATE client SET deleted_at = now() WHERE external_id = '1'", {}, UnknownClient),
+        ("UPDATE alert_rule_revision SET revision = revision + 1", {}, Accepted),
+        ("UPDATE event_high_water SET t = 6", {"t": 6}, TimestampNotRising),
+        ("SELECT 1", {"t": 1}, DuplicateTimestamp),
+        ("SELECT 1", {"event_id": "first"}, EventIdReused),
+        ("SELECT 1", {"t": 10**11}, TimestampInTheFuture),
+        ("SELECT 1", {"client": "nobody"}, UnknownClient),
+    ],
+)
+def test_what_a_process_goes_by_is_looked_at_again_with_the_writing(
+    workshop: Workshop, clients: list[str], ordering: str, change: str, event: Any, outcome: Any
+) -> None:
+    intake = process(workshop, ordering, event_max_ahead_seconds=60)
+    intake.append([an_event("withdraw", "1", clients[0], 1, event_id="first")])
+    with workshop.database.unit_of_work() as session:
+        session.execute(text(change))
+    (found,) = intake.append([replace(an_event("withdraw", "1", clients[0], 5), **event)])
+    assert isinstance(found, outcome)
+    with workshop.database.unit_of_work() as session:
+        assert len(stored(session)) == 1 + isinstance(found, Accepted)
 
 
 def test_an_overtaken_event_is_not_taken_for_stored_when_the_commit_s_answer_is_lost(
