@@ -130,3 +130,12 @@ def test_the_child_writes_the_same(make: Make, tmp_path: Path) -> None:
     count = collect_rows(path, TWO, faults, tmp_path / "target", work_dir=tmp_path, limits=LIMITS)
     found = pq.read_table(tmp_path / "target").to_pylist()
     assert (count, cells_of(found), mine()) == (1, [(3, ["3", "4"])], [])
+
+
+def test_arrow_loads_no_pandas_into_the_child(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "pandas.py").write_text(f"open({str(tmp_path / 'loaded')!r}, 'w')")
+    sandbox = replace(LIMITS.sandbox, environment={"PYTHONPATH": str(tmp_path)})
+    faults = written(tmp_path / "faults", [2])
+    limits = replace(LIMITS, sandbox=sandbox)
+    collect_rows(make(b"a,b\n1,2\n"), TWO, faults, tmp_path / "target", work_dir=tmp_path, limits=limits)
+    assert not (tmp_path / "loaded").exists()
