@@ -10,6 +10,7 @@ import pytest
 from tests.contract.conftest import Live
 from tests.contract.documents import ROOT, blocks, is_as_shown, run
 
+pytestmark = pytest.mark.xdist_group("samples")  # with the other guide that is run on them, and behind it
 README = ROOT / "README.md"
 TOUR = [block for block in blocks(README) if block.is_run]
 CURL = "curl" if shutil.which("curl") else "stand-in"  # once: what it mends and undoes stays so
