@@ -299,9 +299,9 @@ def measured(given: Any) -> Iterator[list[str]]:
             few, all_ = given.rows // PER_CLIENT, given.many // PER_CLIENT
             same, any_ = (growth(*pair, senders, given) for senders in (few, all_))
         yield [
-            f"An event behind {given.many:,} others takes {same:.2f} times as long as behind {given.rows:,}, with",
-            f"{PER_CLIENT} of each client in both, when the same {few:,} clients send (one connection, by turns);",
-            f"{any_:.2f} times, when any of its {all_:,} clients does, whose pasts have to be read.",
+            f"An event behind {given.many:,} others takes {same:.2f} times as long as behind {given.rows:,},",
+            f"with {PER_CLIENT} of each client in both, when the same {few:,} clients send (one connection,",
+            f"by turns); {any_:.2f} times, when any of its {all_:,} clients does: their pasts must be read.",
             "",
         ]
 
