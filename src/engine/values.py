@@ -3,7 +3,7 @@
 `dataclasses.asdict` turns each into plain JSON; `from_json` of `Detected` and `Profile` turns it back.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Self
@@ -148,13 +148,17 @@ class ColumnProfile:
 @dataclass(frozen=True)
 class Regular:
     """What was proven of a delimited UTF-8 file: how wide every record is and how many there are, cut with
-    these marks, and whether any cell holds a line end."""
+    these marks, and whether any cell holds a line end.
+
+    If each line is as we would write it, `signed` are the columns in which a cell begins like a formula.
+    """
 
     width: int
     records: int
     delimiter: str
     quote: str
     has_breaks: bool = False
+    signed: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,8 @@ class Answering:
             "has_breaks": file.regular.has_breaks,
             "longest": self.limits.record_bytes,
         }
-        return {"rows": file.regular.records - file.detected.has_header, "text": text}
+        rows = file.regular.records - file.detected.has_header
+        return {"rows": rows, "text": text, "signed": file.regular.signed}
 
     def _converted(self, name: str, file: TableFile) -> dict[str, Any]:
         """A file as columns on disk."""

@@ -4,18 +4,20 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import takewhile
+from functools import partial
+from itertools import count, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.engine.duck import batches_of
 from src.engine.queries.bits import Bits
 from src.engine.queries.distinct import find_kept
+from src.engine.queries.lines import are_lines, copy_lines
 from src.engine.queries.pieces import Piece, pieces_of
 from src.engine.queries.sources import Source
 from src.engine.queries.statements import Asked, PartStatement, Statements
 from src.engine.queries.watching import Watch, rows_seen
-from src.engine.queries.writing import ROWS_PER_BATCH, write
+from src.engine.queries.writing import ROWS_PER_BATCH, header_of, write
 from src.engine.values import MIB
 
 if TYPE_CHECKING:
@@ -123,29 +125,35 @@ class Asking:
         return written
 
     def _write_pieces(self, statements: Statements, name: str, pieces: Sequence[Piece], target: Path) -> int:
-        """Each by a session of its own into a file of its own, which are then put together."""
+        """Each by a thread of its own into a file of its own, which are then put together."""
         size = sum(piece.end - piece.first for piece in pieces)
         self.watch(lambda: 100 * sum(piece.moved for piece in pieces) / size)
         targets = [target, *(self.folder / f"piece{place}" for place in range(1, len(pieces)))]
-
-        def write_one(session: "DuckDBPyConnection", place: int) -> int:
-            pipe = self.folder / f"piece{place}.pipe"
-            source = pieces[place].fed_to(pipe)
-            session.execute(f"create or replace temp view {name} as {source.view()}")
-            written = write(session, statements, targets[place], piece=place)
-            self._look(session, {**self.sources, name: source})
-            session.execute(f"drop view temp.{name}")
-            pipe.unlink()
-            return written
-
+        one = self._copy_lines if are_lines(statements, self.sources[name]) else self._write_piece
         with ThreadPoolExecutor(len(pieces)) as pool:
-            written = sum(pool.map(write_one, self.sessions, range(len(pieces))))
+            written = sum(pool.map(partial(one, statements, name), pieces, targets, count()))
         with target.open("ab") as out:
             for part in targets[1:]:
                 with part.open("rb") as lines:
                     shutil.copyfileobj(lines, out, MIB)
                 part.unlink()
         return written
+
+    def _write_piece(self, statements: Statements, name: str, piece: Piece, target: Path, place: int) -> int:
+        """By a session of its own, which comes by the piece through a pipe."""
+        session, pipe = self.sessions[place], self.folder / f"piece{place}.pipe"
+        source = piece.fed_to(pipe)
+        session.execute(f"create or replace temp view {name} as {source.view()}")
+        written = write(session, statements, target, piece=place)
+        self._look(session, {**self.sources, name: source})
+        session.execute(f"drop view temp.{name}")
+        pipe.unlink()
+        return written
+
+    def _copy_lines(self, statements: Statements, name: str, piece: Piece, target: Path, place: int) -> int:
+        """Without a session: rows that come out as they stand in the file."""
+        sets = [self.sets[one] for one in statements.chosen.sets] if statements.chosen else []
+        return copy_lines(piece, sets, target, "" if place else header_of(statements.headers))
 
     def _look(self, connection: "DuckDBPyConnection", sources: Mapping[str, Source]) -> None:
         """Note the sources that were not read to the end as they were proven to be, by the last statement."""

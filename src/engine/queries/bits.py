@@ -51,6 +51,15 @@ class Bits:
         found: NDArray[np.bool_] = (self._bytes[rows >> 3] & _bit(rows)) != 0
         return found
 
+    def among(self, first: int, count: int) -> "NDArray[np.bool_]":
+        """Which of so many rows, one after the other, are in it."""
+        import numpy as np
+
+        skipped = first % 8
+        some = np.unpackbits(self._bytes[first // 8 : (first + count + 7) // 8])
+        found: NDArray[np.bool_] = some[skipped : skipped + count].view(np.bool_)
+        return found
+
     def to_bytes(self) -> bytes:
         return self._bytes.tobytes()
 

@@ -9,8 +9,8 @@ from ibis.backends.sql.compilers import DuckDBCompiler
 from sqlglot import exp
 
 from src.engine.queries.functions import to_json
-from src.engine.queries.rows import ROW, Part, QueryColumn, Rows
-from src.engine.queries.statements import OutputFormat, PartStatement, Statements
+from src.engine.queries.rows import ROW, Part, QueryColumn, Rows, keys_of_file
+from src.engine.queries.statements import Chosen, OutputFormat, PartStatement, Statements
 
 CHANGING = (
     exp.Where,
@@ -42,6 +42,7 @@ def statements(rows: Rows, form: OutputFormat) -> Statements:
         is_gathered=any(True for _ in tree.find_all(exp.Order, exp.Group, exp.Window)),
         format=form,
         divided=rows.source if len(sets) == len(rows.parts) and _is_divisible(tree, form) else None,
+        chosen=_chosen(rows, tree, form),
     )
 
 
@@ -76,6 +77,23 @@ def _is_divisible(tree: exp.Expression, form: OutputFormat) -> bool:
         return False
     tests = [column for where in tree.find_all(exp.Where) for column in where.find_all(exp.Column)]
     return tree.find(exp.Join) is not None or any(column.name == ROW for column in tests)
+
+
+def _chosen(rows: Rows, tree: exp.Expression, form: OutputFormat) -> Chosen | None:
+    """The sets, if nothing else chooses the rows, and all columns come out as they stand in the file."""
+    is_changed = [column.key for column in rows.columns] != keys_of_file(len(rows.columns))
+    if form != "csv" or is_changed or not _is_whole(tree, exp.Where):
+        return None
+    tests = [test for where in tree.find_all(exp.Where) for test in _all_of(where.this)]
+    sets = [_tested_set(test) for test in tests]
+    guarded = [place for place, column in enumerate(rows.columns) if not column.is_harmless]
+    return Chosen([name for name in sets if name], guarded) if sets and all(sets) else None
+
+
+def _all_of(test: exp.Expr) -> list[exp.Expr]:
+    """The tests that all have to be passed."""
+    test = test.unnest()
+    return [*_all_of(test.left), *_all_of(test.right)] if isinstance(test, exp.And) else [test]
 
 
 def _selection(rows: Rows, form: OutputFormat) -> dict[str, ir.Value]:
@@ -126,6 +144,12 @@ def _table_name(test: exp.In) -> str:
     query = test.args.get("query")
     table = query.find(exp.Table) if query else None
     return table.name if table else ""
+
+
+def _tested_set(test: exp.Expr) -> str | None:
+    """The set in which a row's number is looked up, if that is what is tested."""
+    found = test.find(exp.Getbit) if isinstance(test, exp.EQ) else None
+    return found.this.expressions[0].name if found else None
 
 
 def _bit_test(name: str, number: exp.Expression) -> exp.Expression:

@@ -4,6 +4,8 @@ DuckDB keeps the order through joins, and numbers rows, on one thread only: so e
 """
 
 import os
+from codecs import BOM_UTF8
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +19,7 @@ from src.engine.values import MIB
 
 LEAST = 32 * MIB  # of a file that is worth it
 MOST_READ_TWICE = 64 * MIB  # of files that every piece is joined to
+AT_ONCE = MIB
 BLOCK = MIB // 4
 NEWLINE = 10
 
@@ -45,16 +48,18 @@ class Piece:
         return replace(self.source, rows=self.rows, text=text)
 
     def _feed(self, pipe: Path) -> None:
-        with (
-            suppress(BrokenPipeError),  # the reader has given up
-            self.source.files[0].open("rb", buffering=0) as source,
-            pipe.open("wb", buffering=0) as out,
-        ):
-            source.seek(self.first)
-            while block := source.read(min(MIB, self.end - self.first - self.moved)):
+        with suppress(BrokenPipeError), pipe.open("wb", buffering=0) as out:  # the reader may have given up
+            for block in self.blocks():
                 view = memoryview(block)
                 while view:
                     view = view[out.write(view) :]
+
+    def blocks(self) -> Iterator[bytes]:
+        """Its bytes, some at a time."""
+        with self.source.files[0].open("rb", buffering=0) as file:
+            file.seek(self.first)
+            while block := file.read(min(AT_ONCE, self.end - self.first - self.moved)):
+                yield block
                 self.moved += len(block)
 
 
@@ -85,10 +90,15 @@ def _size(sources: list[Source]) -> int:
 
 
 def _next_line(path: Path, place: int) -> int:
+    """Where one begins; but not with what DuckDB would take for the mark at the beginning of a file."""
     with path.open("rb") as file:
         file.seek(place)
         file.readline()
-        return file.tell()
+        place = file.tell()
+        while file.read(len(BOM_UTF8)) == BOM_UTF8:
+            file.readline()
+            place = file.tell()
+        return place
 
 
 def _lines(path: Path, first: int, end: int) -> int:

@@ -256,10 +256,15 @@ class Rows:
 
 def scan(source: str, columns: Sequence[Column], *, is_proven: bool = True) -> Rows:
     """The rows of a file as they stand in it. `is_proven`: all cells are what their column's type says."""
-    keys = [f"c{place}" for place in range(len(columns))]
+    keys = keys_of_file(len(columns))
     table = ibis.table({ROW: "int64", **dict.fromkeys(keys, "string")}, name=source)
     found = tuple(
         QueryColumn(key, column, is_proven and column.type in ("integer", "decimal", "date", "datetime"))
         for key, column in zip(keys, columns, strict=True)
     )
     return Rows(table=table, columns=found, source=source)
+
+
+def keys_of_file(width: int) -> list[str]:
+    """Where a table has the texts of a file, in the order of its columns; nothing else ever stands there."""
+    return [f"c{place}" for place in range(width)]

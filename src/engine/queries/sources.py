@@ -1,6 +1,6 @@
 """The sources of a query as views, whose rows have numbers: the order of the file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,12 +17,16 @@ BUFFERED_TIMES = (
 
 @dataclass(frozen=True)
 class Source:
-    """What a view is made of: converted columns, a regular file as it is, or what a cluster found."""
+    """What a view is made of: converted columns, a regular file as it is, or what a cluster found.
+
+    `signed` is part of a regular file's proof: if there is one, each of its lines is as we would write it.
+    """
 
     rows: int
     relation: Relation | None = None
     text: Mapping[str, Any] | None = None
     found: Mapping[str, Any] | None = None
+    signed: Sequence[int] | None = None
 
     @classmethod
     def from_json(
@@ -30,7 +34,7 @@ class Source:
     ) -> Self:
         """As it was sent; a `file` is converted now."""
         if "text" in data:
-            return cls(data["rows"], text=data["text"])
+            return cls(data["rows"], text=data["text"], signed=data["signed"])
         if "found" in data:
             return cls(0, found=data["found"])
         if "file" in data:

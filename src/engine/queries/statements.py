@@ -40,12 +40,24 @@ class PartStatement:
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """Rows that come out as they stand in their file: those whose numbers are in all of these sets.
+
+    But for cells of the `guarded` columns that a spreadsheet would take for formulas.
+    """
+
+    sets: Sequence[str]
+    guarded: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Statements:
     """A query for DuckDB: what is found first, one after the other, and what is selected in the end.
 
     `headers` are the names of what is selected; where one `is_number`, a workbook has numbers.
     `is_gathered`: all rows are seen before the first comes out.
     `divided`: a source whose rows pass by one after the other, each by itself: a piece of it gives a piece.
+    `chosen`: what to do instead where the lines of that source are as we would write them.
     """
 
     parts: list[PartStatement]
@@ -56,10 +68,13 @@ class Statements:
     is_gathered: bool
     format: OutputFormat
     divided: str | None = None
+    chosen: Chosen | None = None
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        return cls(**{**data, "parts": [PartStatement(**part) for part in data["parts"]]})
+        parts = [PartStatement(**part) for part in data["parts"]]
+        chosen = Chosen(**data["chosen"]) if data["chosen"] else None
+        return cls(**{**data, "parts": parts, "chosen": chosen})
 
 
 @dataclass(frozen=True)

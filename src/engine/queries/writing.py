@@ -5,7 +5,7 @@ The same rows give the same bytes.
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,7 +34,7 @@ def write(
     """
     in_turn = "" if piece is None else ", preserve_order false"
     if statements.format == "csv":
-        header = None if piece else _header(statements.headers)
+        header = None if piece else header_of(statements.headers)
         return _copy(connection, statements.select, target, CSV + in_turn, header)
     if statements.format == "jsonl":
         return _copy(connection, statements.select, target, LINES + in_turn)
@@ -58,7 +58,8 @@ def _copy(
     return int(written)
 
 
-def _header(names: list[str]) -> str:
+def header_of(names: Sequence[str]) -> str:
+    """The names as the first line of a CSV."""
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(map(harmless, names))
     return line.getvalue()

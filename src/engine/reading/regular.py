@@ -6,6 +6,7 @@ A fast parser cannot misread a regular file. What is not regular is read again, 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.engine.reading.plain import Lines
 from src.engine.values import OnProgress, Regular
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class _Proof:
         self._records = 0
         self._line_end = ""
         self._has_breaks = False
+        self._is_plain = (delimiter, quote) == (",", '"')
+        self._signed: set[int] = set()
         self._rest = b""
 
     def result(self) -> Regular | None:
@@ -57,6 +60,7 @@ class _Proof:
             delimiter=chr(self._delimiter),
             quote=chr(self._quote),
             has_breaks=self._has_breaks,
+            signed=sorted(self._signed) if self._is_plain else None,
         )
 
     def takes(self, block: bytes) -> bool:
@@ -75,12 +79,17 @@ class _Proof:
         size = int(ends[-1]) + 1
         self._rest, data = text[size:], data[:size]
         quotes = quotes[: np.searchsorted(quotes, size)]
-        return (
+        marks = np.flatnonzero(data == self._delimiter)
+        delimiters = _outside(marks, quotes)
+        is_regular = (
             b"\0" not in text
             and self._ends_alike(data, quotes, ends)
             and self._quotes_are_sound(data, quotes)
-            and self._widths_are_even(data, quotes, ends)
+            and self._widths_are_even(delimiters, ends)
         )
+        if is_regular and self._is_plain:
+            self._look_closer(Lines(data, quotes, marks, delimiters, ends))
+        return is_regular
 
     def _ends_alike(self, data: "Bytes", quotes: "Places", ends: "Places") -> bool:
         import numpy as np
@@ -102,10 +111,9 @@ class _Proof:
         stops = (after == self._delimiter) | (after == NEWLINE) | (after == RETURN) | (after == self._quote)
         return bool(starts.all() and stops.all())
 
-    def _widths_are_even(self, data: "Bytes", quotes: "Places", ends: "Places") -> bool:
+    def _widths_are_even(self, delimiters: "Places", ends: "Places") -> bool:
         import numpy as np
 
-        delimiters = _outside(np.flatnonzero(data == self._delimiter), quotes)
         widths = np.diff(np.searchsorted(delimiters, ends), prepend=0) + 1
         lengths = np.diff(ends, prepend=-1) - len(self._line_end)
         if not self._width:
@@ -114,6 +122,12 @@ class _Proof:
         counted = lengths >= 0 if self._width == 1 else lengths > 0
         self._records += int(counted.sum())
         return bool(self._width and (widths[counted] == self._width).all() and lengths.max() <= self._longest)
+
+    def _look_closer(self, lines: Lines) -> None:
+        """Whether each line is a row, and as we would write it."""
+        self._is_plain = self._line_end == "\n" and not self._has_breaks and lines.are_as_written()
+        if self._is_plain:
+            self._signed |= lines.signed_columns(self._width)
 
 
 def _outside(places: "Places", quotes: "Places") -> "Places":

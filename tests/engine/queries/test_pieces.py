@@ -63,6 +63,13 @@ def test_pieces_are_whole_lines_and_all_of_them(
     assert [piece.rows_before for piece in found] == [0, counts[0] - 1]
 
 
+def test_no_piece_begins_with_what_would_be_taken_for_a_mark(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text("a,b\n" + "\ufeffx,y\n" * 20 + "z,z\n")
+    first, second = pieces_in(path)
+    assert (first.rows, second.rows) == (20, 1)
+
+
 @pytest.mark.parametrize(
     "content", [b"a,b\n1,2\n\n3,4\n", b'a,b\n1,"x\ny"\n3,4\n'], ids=["blank lines", "line ends in cells"]
 )

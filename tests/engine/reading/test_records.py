@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -67,7 +68,8 @@ class TestRecords:
 
 class TestProof:
     def prove(self, make: Make, content: bytes, longest: int = MIB) -> Regular | None:
-        return prove(make(content), ",", '"', longest, ignore_progress)
+        found = prove(make(content), ",", '"', longest, ignore_progress)
+        return found and replace(found, signed=None)
 
     @pytest.mark.parametrize(
         ("content", "proof"),
@@ -117,7 +119,8 @@ def test_what_is_proven_is_what_a_careful_reader_reads(
     proof = prove(path, ",", '"', MIB, ignore_progress)
     if quoting == csv.QUOTE_ALL:
         has_breaks = any("\n" in cell or "\r" in cell for row in rows for cell in row)
-        assert proof == Regular(len(rows[0]), len(rows), ",", '"', has_breaks)
+        assert proof
+        assert replace(proof, signed=None) == Regular(len(rows[0]), len(rows), ",", '"', has_breaks)
     elif proof:
         read = [row or [""] for _, row in records(path.read_bytes().decode()) if row or len(rows[0]) == 1]
         assert (proof.records, {proof.width}) == (len(read), set(map(len, read)))
