@@ -50,6 +50,7 @@ TAKING_TURNS = 2  # of them, in every round
 
 def by_service(operation: str, file: Path, target: Path) -> Callable[[], object]:
     from src.engine.operations.applying import apply
+    from src.engine.queries.duckdb import statements
     from src.engine.queries.rows import scan
     from src.engine.queries.running import run_query
     from src.engine.queries.values import Query, TableFile
@@ -62,7 +63,8 @@ def by_service(operation: str, file: Path, target: Path) -> Callable[[], object]
         rows = apply(STEPS[operation], scan("input", known.detected.columns), {})
         run_query(Query(rows, {"input": source}), target, work_dir=target.parent)
 
-    apply(STEPS[operation], scan("input", known.detected.columns), {})  # a worker has loaded its libraries
+    # a worker has loaded its libraries, and compiled a query before
+    statements(apply(STEPS[operation], scan("input", known.detected.columns), {}), "csv")
     return run
 
 

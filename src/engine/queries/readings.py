@@ -74,8 +74,9 @@ def as_text(value: ir.Value) -> ir.StringValue:
 
 def harmless(text: ir.StringValue) -> ir.StringValue:
     """A text that a spreadsheet would take for a formula gets an apostrophe; numbers stay numbers."""
-    # almost all texts start behind "@", and are through with one comparison
-    is_formula = (text < "A") & text.re_search(STARTS_FORMULA) & ~text.re_search(NUMBER)
+    # almost all texts start behind "@", or with a digit, and are through with a comparison or two
+    is_odd = (text < "A") & ((text < "0") | (text >= ":"))
+    is_formula = is_odd & text.re_search(STARTS_FORMULA) & ~text.re_search(NUMBER)
     return ibis.ifelse(is_formula, "'" + text, text)
 
 
