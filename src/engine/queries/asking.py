@@ -46,9 +46,11 @@ def answers(
     """
     *mine, beside = sessions
     watch(mine[0].query_progress)
+    tables: dict[DuckDBPyConnection, dict[str, str]] = {session: {} for session in sessions}
 
     def answer(asked: Asked, *sessions: "DuckDBPyConnection") -> Answer:
-        asking = Asking(sessions, {name: sources[name] for name in asked.sources}, folder, watch)
+        known = {name: sources[name] for name in asked.sources}
+        asking = Asking(sessions, known, folder, watch, tables[sessions[0]])
         for part in asked.statements.parts:
             asking.find(part)
         written = asking.write(asked.statements, Path(asked.target))
@@ -71,6 +73,7 @@ class Asking:
     """Sessions that know the sources, and the sets of row numbers that were found so far.
 
     The first one is asked; where there are more, the others help when a result is written.
+    `tables` are what the first one has found for another question, by name.
     `misread` are the sources that were not read as they were proven to be.
     """
 
@@ -78,6 +81,7 @@ class Asking:
     sources: Mapping[str, Source]
     folder: Path
     watch: Watch
+    tables: dict[str, str]
     sets: dict[str, Bits] = field(default_factory=dict)
     misread: set[str] = field(default_factory=set)
 
@@ -92,8 +96,9 @@ class Asking:
         elif part.set_of is not None:
             self.sets[part.name] = self._numbers(part, self.sources[part.set_of].rows)
             self._share(part.name)
-        else:
+        elif self.tables.get(part.name) != part.select:  # else another question had it found
             self.connection.execute(f"create or replace temp table {part.name} as {part.select}")
+            self.tables[part.name] = part.select
             if not part.may_stop:
                 self._look(self.connection, self.sources)
 

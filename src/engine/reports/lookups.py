@@ -7,12 +7,13 @@ import ibis
 import ibis.expr.types as ir
 
 from src.domain.rules import Lookup
-from src.engine.queries.rows import ROW, QueryColumn, Rows
+from src.engine.queries.rows import ROW, Part, QueryColumn, Rows
 from src.engine.reports.cells import Cell
 from src.engine.reports.values import Table
 from src.engine.values import Column
 
 MOST_SHOWN = 1_000
+MISSED = "part_missed"
 
 
 @dataclass(frozen=True)
@@ -83,21 +84,43 @@ def duplicates(reference: Rows, lookup: Lookup) -> Rows:
     return listed(grouped.filter(grouped["n"] > 1), reference.source, [*keys, "n"], 10)
 
 
-def unmatched(rows: Rows, reference: Rows, lookup: Lookup) -> Rows:
-    """Keys of the input that the reference does not have, with the number of rows; and both totals."""
-    searched = with_keys(reference, lookup)
-    known = searched.table.select(key=_key(searched, lookup))
-    left = rows.table.mutate(key=_key(rows, lookup))
-    left = left.filter(~left["key"].isin(known["key"]))
-    grouped = left.group_by("key").aggregate(n=left.count(), row=left[ROW].min())
-    totals = grouped.mutate(keys=grouped.count().over(), total=grouped["n"].sum().over())
-    return listed(totals, rows.source, ["key", "n", "keys", "total"], MOST_SHOWN)
+def unmatched(rows: Rows, reference: Rows, lookups: Sequence[Lookup]) -> list[Rows]:
+    """For each lookup, keys of the input that the reference lacks, with the number of rows; and both totals.
+
+    All say the same of what is found first, so that the input is read once for all of them.
+    """
+    part = Part(MISSED, _missed(rows, reference, lookups))
+    missed = ibis.table(part.table.schema(), name=part.name)
+    found = []
+    for place in range(len(lookups)):
+        left = missed.select(ROW, key=missed[f"k{place}"]).filter(lambda table: table["key"].notnull())
+        grouped = left.group_by("key").aggregate(n=left.count(), row=left[ROW].min())
+        totals = grouped.mutate(keys=grouped.count().over(), total=grouped["n"].sum().over())
+        found.append(listed(totals, rows.source, ["key", "n", "keys", "total"], MOST_SHOWN, [part]))
+    return found
 
 
-def listed(table: ir.Table, source: str, keys: Sequence[str], most: int) -> Rows:
+def _missed(rows: Rows, reference: Rows, lookups: Sequence[Lookup]) -> ir.Table:
+    """The rows with a key that the reference lacks: k0 and so on, null where a lookup found its key."""
+    beside = rows
+    for place, lookup in enumerate(lookups):
+        other = with_keys(replace(reference, source=f"lookup{place}"), lookup)
+        pairs = [(beside.identity(name), other.identity(name)) for name in lookup.on]
+        beside = beside.joined(other, pairs, {}, is_unique=True)
+    table = beside.table
+    keys = {
+        f"k{place}": table[f"lookup{place}_{ROW}"].isnull().ifelse(_key(beside, lookup), ibis.null("string"))
+        for place, lookup in enumerate(lookups)
+    }
+    found = table.select(ROW, **keys)
+    return found.filter(ibis.or_(*(found[key].notnull() for key in keys)))
+
+
+def listed(table: ir.Table, source: str, keys: Sequence[str], most: int, parts: Sequence[Part] = ()) -> Rows:
     """The first rows of a table that was made on the way, under names of ours: a user's may be the same."""
     columns = tuple(QueryColumn(key, Column(name=key)) for key in keys)
-    return Rows(table=table, columns=columns, source=source, is_streamed=False).first(most)
+    made = Rows(table=table, columns=columns, source=source, is_streamed=False, parts=tuple(parts))
+    return made.first(most)
 
 
 def _key(rows: Rows, lookup: Lookup) -> ir.StringValue:

@@ -79,12 +79,10 @@ class Making:
 
     def missed(self) -> list[Question]:
         """Keys of the input that the reference lacks."""
-        reference = self.plan.reference
-        return [
-            self.small(unmatched(self.plan.input, reference, lookup), f"missed{place}")
-            for place, lookup in enumerate(self.plan.lookups)
-            if reference is not None
-        ]
+        if self.plan.reference is None or not self.plan.lookups:
+            return []
+        every = unmatched(self.plan.input, self.plan.reference, self.plan.lookups)
+        return [self.small(rows, f"missed{place}") for place, rows in enumerate(every)]
 
     def failing(self) -> list[Question]:
         """Cells that have no value, if there can be any."""

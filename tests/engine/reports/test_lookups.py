@@ -1,9 +1,20 @@
 """What is found in a reference for a row of the input, and what is not."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from src.domain.rules import Lookup
+from src.engine.duck import sessions
+from src.engine.queries.asking import answers
+from src.engine.queries.duckdb import statements
+from src.engine.queries.executing import LOOKED_AFTER
+from src.engine.queries.rows import scan
+from src.engine.queries.statements import Asked, PartStatement, Statements
+from src.engine.reports.lookups import unmatched
+from src.engine.values import Column
+from tests.engine.making import SANDBOX
 from tests.engine.reports.asking import CUSTOMERS, INPUT, REFERENCE, SALES, SHORT, Make, refused
 
 
@@ -33,6 +44,35 @@ def test_rows_keys_and_cells_that_went_astray_are_counted(make: Make) -> None:
         "refkey1,none,1",
         "refkey2,none,2",
     ]
+
+
+def test_keys_of_all_lookups_are_missed_in_one_reading_of_the_input() -> None:
+    """Statements that say the same are executed once in a session."""
+    columns = [Column(name="k"), Column(name="v")]
+    lookups = [Lookup(on=("k",), take=("w",)), Lookup(on=("v", "k"), take=("w",))]
+    reference = scan("reference", [*columns, Column(name="w")])
+    found = [statements(rows, "jsonl") for rows in unmatched(scan("input", columns), reference, lookups)]
+    assert len(found) == 2
+    assert found[0].parts == found[1].parts
+    selects = [found[0].parts[0].select, *(one.select for one in found)]
+    assert ['"input"' in select for select in selects] == [True, False, False]
+
+
+def test_what_was_found_for_one_question_is_not_searched_again_for_the_next(tmp_path: Path) -> None:
+    """A table of random numbers: two questions see the same ones, a part that says something else is new."""
+
+    def asked(place: int, select: str) -> Asked:
+        part = PartStatement("part_x", select, None, True, None)
+        out = Statements([part], "select n from part_x", ["n"], [False], False, False, "jsonl")
+        return Asked(out, [], str(tmp_path / f"{place}"))
+
+    texts = "select random()::varchar as n from range(3)"
+    every = [asked(0, "select 'none' as n"), asked(1, texts), asked(2, texts), asked(3, "select 'x' as n")]
+    with sessions(3, tmp_path, [], SANDBOX, more=LOOKED_AFTER) as open_:
+        answers(open_, every, {}, tmp_path, lambda _: None)
+    found = [(tmp_path / f"{place}").read_text() for place in range(4)]
+    assert found[1] == found[2] != found[0]
+    assert found[3] == "x\n"
 
 
 def test_a_key_that_the_reference_has_twice_is_named(make: Make) -> None:
