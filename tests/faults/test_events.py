@@ -21,6 +21,7 @@ from tests.live import Caller, Live, eventually, free_port
 from tests.proxy import Proxy, socket_of, through
 
 ROUNDS = 3
+FLUSH = b"H\0\0\0\4"  # who writes at once asks for the transaction's number ahead of all else
 END_SESSIONS = text("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'indicators-web' AND datname = current_database()""")
 
@@ -77,9 +78,10 @@ def test_12_sessions_are_ended_at_random_while_events_come(
     books.check()
 
 
-@pytest.mark.parametrize("how", ["before", "after", "unnoticed"])
+@pytest.mark.parametrize("how", ["before", "after", "between", "unnoticed"])
+@pytest.mark.parametrize("word", [b"COMMIT\0", FLUSH], ids=["read before", "written at once"])
 def test_13_the_connection_is_cut_at_commits_while_events_come(
-    live: Live, books: Books, events: EventBooks, rng: random.Random, how: str
+    live: Live, books: Books, events: EventBooks, rng: random.Random, word: bytes, how: str
 ) -> None:
     with Proxy(socket_of(live.workshop.settings.database_url)) as proxy:
         live.start_web(database_url=through(proxy, live.workshop.settings.database_url))
@@ -87,7 +89,7 @@ def test_13_the_connection_is_cut_at_commits_while_events_come(
         with events.coming([caller], rng):
             for _ in range(ROUNDS if how != "unnoticed" else 1):
                 events.more_come()
-                proxy.cut_at(b"COMMIT\0", how)
+                proxy.cut_at(word, how)
                 eventually("it is cut", lambda: proxy.has_cut, within=30)
             events.more_come()
     events.check()
