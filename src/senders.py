@@ -9,8 +9,10 @@ import os
 import queue
 import re
 import select
+import socket
 import threading
 import time
+from collections.abc import Collection
 from concurrent.futures import Future
 from wsgiref.types import WSGIEnvironment
 
@@ -21,7 +23,7 @@ from gunicorn.http.unreader import IterUnreader
 from gunicorn.util import http_date
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
-from src.api.short_way import LONGEST, Asked, Said, ShortWay
+from src.api.short_way import LONGEST, VIEWS, Asked, Said, ShortWay
 
 log = logging.getLogger(__name__)
 LONGEST_HEAD = 16_384
@@ -30,6 +32,9 @@ REQUEST_ID = re.compile(rb"\r\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?=\r\n)", re
 IDLE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 GATHER_SECONDS = 0.0003
+LONG_SECONDS = 0.2
+STARTS = tuple(f"POST {path}".encode() for path in VIEWS)
+PEEKED = max(map(len, STARTS))
 
 
 class _Sender:
@@ -46,6 +51,13 @@ class _Sender:
         client = self.conn.client
         return str(client[0] if isinstance(client, tuple) else client)
 
+    def sends_events(self) -> bool:
+        """Whether that is what comes, as far as can be seen without taking it."""
+        try:
+            return bool(self.came or self.conn.sock.recv(PEEKED, socket.MSG_PEEK).startswith(STARTS))
+        except OSError:
+            return False
+
 
 class Senders:
     """Takes connections that have sent an event, and gives them back when they send anything else."""
@@ -59,6 +71,8 @@ class Senders:
         self._senders: dict[int, _Sender] = {}  # by the number of their socket
         # A head is nearly always, byte by byte, that of the request before; what it means is read once.
         self._heads: dict[tuple[str, bytes], WSGIEnvironment | None] = {}
+        self._door = threading.Lock()  # whoever holds it may touch the connections
+        self._waits: tuple[float, Collection[int]] | None = None  # since when for the database, and who
         threading.Thread(target=self._run, name="senders", daemon=True).start()
 
     def take(self, conn: TConn) -> None:
@@ -67,6 +81,7 @@ class Senders:
         os.eventfd_write(self._bell, 1)
 
     def _run(self) -> None:
+        self._door.acquire()
         try:
             self._look_after_them()
         except Exception:
@@ -109,7 +124,7 @@ class Senders:
     def _answer(self, asked: dict[int, Asked]) -> set[int]:
         """One request of each; those who may have sent more already."""
         try:
-            said = self._short_way.answer([*asked.values()]) if asked else []
+            said = self._answers(asked) if asked else []
             more = {number for number, one in zip(asked, said, strict=True) if self._reply(number, one)}
         except Exception:
             log.exception("the events of some connections were not answered")
@@ -119,6 +134,35 @@ class Senders:
         for one in filter(None, said):  # while they read what they were answered
             one.write_down()
         return more
+
+    def _answers(self, asked: dict[int, Asked]) -> list[Said | None]:
+        """Meanwhile the connections may be taken from us: see `relieve`."""
+        self._waits = time.monotonic(), asked
+        self._door.release()
+        try:
+            return self._short_way.answer([*asked.values()])
+        finally:
+            self._door.acquire()
+            self._waits = None
+
+    @property
+    def is_kept_waiting(self) -> bool:
+        """Whether the database takes long with the events that came last."""
+        waits = self._waits
+        return waits is not None and time.monotonic() - waits[0] > LONG_SECONDS
+
+    def relieve(self) -> None:
+        """Then whatever else is asked on other connections is for threads. Called by gunicorn's loop."""
+        if not self.is_kept_waiting or not self._door.acquire(blocking=False):
+            return
+        try:
+            if self._waits:
+                others = {number for number, _ in self._poll.poll(0)} & self._senders.keys() - self._waits[1]
+                for number in others:
+                    if not self._senders[number].sends_events():
+                        self._end(number, is_kept=True)
+        finally:
+            self._door.release()
 
     def _welcome(self) -> set[int]:
         os.eventfd_read(self._bell)
@@ -166,7 +210,7 @@ class Senders:
 
     def _environ(self, sender: _Sender, head: bytes) -> WSGIEnvironment | None:
         """What the head means. The request's id, which proxies give anew to each, is put in afterwards."""
-        given = REQUEST_ID.search(head)
+        given = REQUEST_ID.search(head, 1)  # behind the first line, which must be a request
         key = sender.address, head if given is None else head[: given.start()] + head[given.end() :]
         if key not in self._heads:
             if len(self._heads) >= MOST_HEADS:

@@ -45,8 +45,9 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
 
     def finish_request(self, conn: TConn, fs: Future[object]) -> None:
         is_done = not fs.cancelled() and fs.exception() is None
-        if self.senders and self.alive and is_done and fs.result() is SENDS_EVENTS:
-            self.senders.take(conn)
+        senders = self.senders if self.alive else None
+        if senders and is_done and fs.result() is SENDS_EVENTS and not senders.is_kept_waiting:
+            senders.take(conn)
         elif is_done and not fs.result():
             self._see_off(conn)
         else:
@@ -55,6 +56,8 @@ class Worker(ThreadWorker):  # type: ignore[misc]  # gunicorn is untyped
     def murder_pending(self) -> None:
         """Called every second."""
         super().murder_pending()
+        if self.senders:
+            self.senders.relieve()
         now = time.monotonic()
         for conn in [conn for conn in self.leaving if conn.timeout < now]:
             self._close(conn)

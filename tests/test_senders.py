@@ -1,5 +1,6 @@
 """Connections that send events, over the real web server: answered together, each as if it were alone."""
 
+import select
 import signal
 import socket
 import time
@@ -65,7 +66,7 @@ class Wire:
 
 @pytest.fixture
 def caller(live: Live) -> Caller:
-    for name in "123456":
+    for name in "1234567":
         a_client(name)
     live.start_web(event_ordering="per_client", rate_limit_default="1000 per minute")
     return live.caller()
@@ -186,12 +187,13 @@ FAULTY = {
     b"POST /event HTTP/1.1\r\nHost : a\r\n": 400,
     b"POST /event\r\n": 400,
     b"\r\n": 400,
+    b"\r\nX-Request-ID: of-nobody\r\nPOST /event HTTP/1.1\r\n": 400,
     b"POST /event HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n": 431,
 }
 
 
 def test_a_faulty_head_is_refused_and_nothing_behind_it_is_read(sender: Callable[[str], Wire]) -> None:
-    for client, (head, status) in zip("123456", FAULTY.items(), strict=True):
+    for client, (head, status) in zip("1234567", FAULTY.items(), strict=True):
         wire = sender(client)
         wire.send(head + b"\r\n" + wire.request(a_body(t=1, user_id=client)))
         assert wire.socket.recv(12) == b"HTTP/1.1 %d" % status
@@ -272,6 +274,18 @@ def test_what_comes_while_it_stores_is_stored_together(live: Live, sender: Calla
     with services() as s:
         counted = text("SELECT xmin::text, count(*) FROM event WHERE t = 1 GROUP BY 1")
         assert sorted(count for _, count in s.session.execute(counted)) == [1, 5]
+
+
+def test_what_is_no_event_does_not_wait_with_the_events(live: Live, sender: Callable[[str], Wire]) -> None:
+    waiting, other = sender("1"), sender("2")
+    with live.workshop.database.unit_of_work() as session:
+        session.execute(text("SELECT FROM event_high_water FOR UPDATE"))
+        waiting.send(waiting.request(a_body(t=1)))
+        live.workshop.await_lock_waiters(1)
+        assert other.ask(b"", "GET", "/livez")[0] == 200
+        assert select.select([waiting.socket], [], [], 0)[0] == []
+    assert waiting.answer()[0] == 200
+    assert other.ask(a_body(t=1, user_id="2"))[0] == 200
 
 
 def test_a_stopping_server_answers_what_it_was_sent_and_says_that_it_closes(
