@@ -22,6 +22,7 @@ from src.transactions import (
     TRANSACTION,
     InSession,
     Transaction,
+    end_session,
     run_on,
     was_committed,
 )
@@ -156,14 +157,15 @@ class Database:
     def _commit(self, session: Session) -> None:
         """Commit; when the connection breaks meanwhile, ask the database what became of it."""
         session.flush()
-        transaction = session.info.pop("transaction", None)
-        if transaction is None and session.in_transaction() and session.connection().info.get("wrote"):
+        transaction: str | None = None
+        if session.in_transaction() and session.connection().info.get("wrote"):
             transaction = session.scalar(text(f"SELECT {TRANSACTION}"))
         try:
             session.commit()
         except (OperationalError, InterfaceError) as error:
-            is_lost = transaction is not None and error.connection_invalidated
-            if not is_lost or not was_committed(self.bind.engine, transaction):
+            if transaction is None or not error.connection_invalidated:
+                raise
+            if not was_committed(self.bind.engine, transaction):
                 raise
 
     def dispose(self) -> None:
@@ -182,7 +184,6 @@ class Direct:
         self.session = database.unit_of_work
         self._engine = database.bind.engine
         self._statements = statements
-        self.number: str | None = None
 
     def run(self, statement: str, *values: Value) -> list[Row]:
         return self.run_all(Call(statement, values))[0]
@@ -192,28 +193,25 @@ class Direct:
             return self._statements.run(BEGIN, *calls)[1:]
         return self._statements.run(*calls)
 
-    def note(self, number: str) -> None:
-        self.number = number
-
     def finish(self, statement: str, *values: Value) -> list[Row] | None:
-        return self._committed(lambda: self._statements.run(Call(statement, values), COMMIT)[0])
+        return self._unless_lost(lambda: self._statements.run(Call(statement, values), COMMIT)[0])
 
     def run_alone(self, statement: str, *values: Value) -> list[Row] | None:
-        return self._committed(lambda: self._statements.run_alone(Call(statement, values), self.note))
+        return self._unless_lost(lambda: self._statements.run_alone(Call(statement, values)))
 
     def end(self) -> None:
-        """Commit, if that is still to be done."""
-        if not self._statements.is_idle:
-            self._committed(lambda: self._statements.run(COMMIT)[0])
+        """Commit, if that is still to be done, and can be."""
+        if not self._statements.is_idle and not self._statements.is_broken:
+            self._statements.run(COMMIT)
 
-    def _committed(self, commit: Callable[[], list[Row]]) -> list[Row] | None:
-        """What it finds. When the connection breaks meanwhile, ask what became of it."""
+    def _unless_lost(self, commit: Callable[[], list[Row]]) -> list[Row] | None:
+        """What it finds; None, when the connection breaks meanwhile."""
         try:
             return commit()
         except psycopg.OperationalError:
-            is_lost = self.number is not None and self._statements.is_broken
-            if not is_lost or not was_committed(self._engine, self.number or ""):
+            if not self._statements.is_broken:
                 raise
+            end_session(self._engine, self._statements.session)
             return None
 
 

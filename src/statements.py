@@ -4,7 +4,7 @@ A cursor takes ten times as long as such a statement leaves to do. Values go and
 """
 
 import select
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from itertools import count
 from typing import Any, NamedTuple
 
@@ -26,10 +26,7 @@ class Call(NamedTuple):
     values: tuple[Value, ...] = ()
 
 
-NUMBER = "SELECT pg_current_xact_id()"
-# Since when the server has not crashed: a crash begins the statistics anew, and gives numbers that never
-# reached the disk to others, whose outcome would be taken for ours.
-SINCE = "(SELECT coalesce(stats_reset, '-infinity')::text FROM pg_stat_wal)"
+WHO_IS_THIS = b"SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
 
 class Reading(NamedTuple):
@@ -47,21 +44,22 @@ class NoLongerSo(Exception):
         self.readings = readings
 
 
+class ServerSession(NamedTuple):
+    """A session as the server knows it: its process, and since when."""
+
+    pid: str
+    since: str
+
+
 class Statements:
     """Of one connection; what was prepared on it is kept with it."""
 
     def __init__(self, driver: Any) -> None:
         self._libpq = driver.pgconn
-        self._kept: dict[str, bytes] = {}
+        self._kept: dict[str, bytes] = {}  # the one that was used last at the end
         self._poll = select.poll()
-        self._since: str | None = None
-
-    @property
-    def since(self) -> str:
-        """Since when the server has not crashed. As long as this connection lives, it does not either."""
-        if self._since is None:
-            self._since = told(self._libpq.exec_(f"SELECT {SINCE}".encode()).get_value(0, 0))
-        return self._since
+        found = self._libpq.exec_(WHO_IS_THIS)
+        self.session = ServerSession(told(found.get_value(0, 0)), told(found.get_value(0, 1)))
 
     @property
     def is_idle(self) -> bool:
@@ -90,48 +88,35 @@ class Statements:
                 libpq.send_query_params(call.statement.encode(), None)
             else:
                 libpq.send_query_prepared(name, [_text(value) for value in call.values])
-        return self._answers(len(calls))
-
-    def run_alone(self, call: Call, note: Callable[[str], object]) -> list[Row]:
-        """One that is a transaction by itself, in one round trip.
-
-        The transaction's number, and since when it means this one, is noted as soon as it comes, ahead of the
-        statement's end: should the connection break meanwhile, one can ask what became of it.
-        """
-        since = self.since
-        number, name = self._name(NUMBER), self._name(call.statement)
-        libpq = self._libpq
-        libpq.enter_pipeline_mode()
-        libpq.send_query_prepared(number, None)
-        libpq.send_flush_request()
-        libpq.send_query_prepared(name, [_text(value) for value in call.values])
-        return self._answers(2, lambda rows: note(f"{told(rows[0][0])} {since}"))[1]
-
-    def _answers(self, count: int, tell: Callable[[list[Row]], object] | None = None) -> list[list[Row]]:
-        """What came of so many statements, once all of it is there; what the first found is told at once."""
-        libpq = self._libpq
         libpq.pipeline_sync()
         self._send()
-        results = [self._result()]
-        if tell is not None and results[0].status == ExecStatus.TUPLES_OK:
-            tell(rows_of(results[0]))
-        results += [self._result() for _ in range(count)]
+        results = [self._result() for _ in range(len(calls) + 1)]
         libpq.get_result()
         libpq.exit_pipeline_mode()
         for result in results:
             self._check(result)
         return [rows_of(result) for result in results[:-1]]
 
+    def run_alone(self, call: Call) -> list[Row]:
+        """One that is a transaction by itself: without all that it takes to send several."""
+        name = self._name(call.statement)
+        self._libpq.send_query_prepared(name, [_text(value) for value in call.values])
+        self._send()
+        result = self._result()
+        self._libpq.get_result()
+        self._check(result)
+        return rows_of(result)
+
     def _name(self, statement: str) -> bytes:
         """Under which it is prepared on this connection, by now if not before."""
-        name = self._kept.get(statement)
+        name = self._kept.pop(statement, None)
         if name is None:
             if len(self._kept) >= MOST_KEPT:
                 oldest = next(iter(self._kept))
                 self._check(self._libpq.exec_(b"DEALLOCATE " + self._kept.pop(oldest)))
             name = b"kept_%d" % next(NUMBERS)
             self._check(self._libpq.prepare(name, statement.encode()))
-            self._kept[statement] = name
+        self._kept[statement] = name
         return name
 
     def _send(self) -> None:

@@ -1,25 +1,29 @@
 """Transactions of statements written by hand: what those who write them need, in a session as without one."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 from psycopg import RawCursor
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, TextClause, text
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from src.statements import SINCE, Call, Row, Value, rows_of
+from src.statements import Call, Row, ServerSession, Value, rows_of
 
 BEGIN, COMMIT = Call("BEGIN"), Call("COMMIT")
 OUTCOME_PATIENCE = 20.0
-# The transaction's number, and since when the server has not crashed.
+# The transaction's number, and since when the server has not crashed: a crash begins the statistics anew, and
+# gives numbers that never reached the disk to others, whose outcome would be taken for ours.
+SINCE = "(SELECT coalesce(stats_reset, '-infinity')::text FROM pg_stat_wal)"
 TRANSACTION = f"pg_current_xact_id_if_assigned()::text || ' ' || {SINCE}"
-ASSIGNED = f"pg_current_xact_id()::text || ' ' || {SINCE}"  # now, for one that is going to write
 READ_OUTCOME = text("""SELECT pg_xact_status(CAST(:xid AS xid8)) FROM pg_stat_wal
     WHERE coalesce(stats_reset, '-infinity')::text = :since""")
+LEAVE_MILLISECONDS = 1_000
+END_SESSION = text("""SELECT pg_terminate_backend(pid, :patience) FROM pg_stat_activity
+    WHERE pid = CAST(:pid AS int) AND backend_start::text = :since""")
 
 
 class Transaction(Protocol):
@@ -32,20 +36,12 @@ class Transaction(Protocol):
         ...
 
     def finish(self, statement: str, *values: Value) -> list[Row] | None:
-        """Run the last statement. None: it is committed, but its rows were lost on the way."""
+        """Run the last statement. None: its rows were lost on the way. Whether it is committed, tables tell,
+        since nothing of it is under way any more."""
         ...
 
     def run_alone(self, statement: str, *values: Value) -> list[Row] | None:
         """The same of one that nothing comes before: all of it is one round trip."""
-        ...
-
-    @property
-    def number(self) -> str | None:
-        """What it will be known by, should the commit's answer be lost."""
-        ...
-
-    def note(self, number: str) -> None:
-        """Let it be known by this, which was read in it."""
         ...
 
     def session(self) -> AbstractContextManager[Session]:
@@ -75,14 +71,6 @@ class InSession:
         with self._session.begin_nested():
             return self.run(statement, *values)
 
-    @property
-    def number(self) -> str | None:
-        found: str | None = self._session.info.get("transaction")
-        return found
-
-    def note(self, number: str) -> None:
-        self._session.info["transaction"] = number
-
     def session(self) -> AbstractContextManager[Session]:
         return nullcontext(self._session)
 
@@ -101,16 +89,32 @@ def was_committed(engine: Engine, transaction: str) -> bool:
     After a crash nobody can tell, and what nobody can tell is not taken for done.
     """
     xid, _, since = transaction.partition(" ")
+    status = _asked_until(
+        engine, READ_OUTCOME, {"xid": xid, "since": since}, lambda status: status != "in progress"
+    )
+    return bool(status == "committed")
+
+
+def end_session(engine: Engine, session: ServerSession) -> None:
+    """See to it that a session whose connection is lost does nothing more: neither is it at work, nor does
+    anything that was sent to it still arrive."""
+    values = {"pid": session.pid, "since": session.since, "patience": LEAVE_MILLISECONDS}
+    if _asked_until(engine, END_SESSION, values, lambda has_ended: has_ended is not False) is False:
+        raise OperationalError(str(END_SESSION), None, TimeoutError())
+
+
+def _asked_until(
+    engine: Engine, statement: TextClause, values: Mapping[str, object], is_it: Callable[[Any], bool]
+) -> Any:
+    """What it says in the end, however often it must be asked until then, also of a restarting database."""
     deadline = time.monotonic() + OUTCOME_PATIENCE
     while True:
         try:
             with engine.connect() as connection:
-                status = connection.scalar(READ_OUTCOME, {"xid": xid, "since": since})
-            if status != "in progress":
-                return bool(status == "committed")
+                found = connection.scalar(statement, values)
+            if is_it(found) or time.monotonic() > deadline:
+                return found
         except (OperationalError, InterfaceError, PoolTimeout):
             if time.monotonic() > deadline:
                 raise
-        if time.monotonic() > deadline:
-            return False
         time.sleep(0.2)

@@ -23,7 +23,7 @@ from src.database import (
 )
 from src.domain.errors import Conflict
 from src.statements import MOST_KEPT, Call, told
-from src.transactions import ASSIGNED, TRANSACTION, was_committed
+from src.transactions import TRANSACTION, was_committed
 from tests.committing import Workshop, own_settings, workshop
 from tests.proxy import Proxy, socket_of, through
 
@@ -393,28 +393,46 @@ class TestUnknownOutcomeOfACommit:
             session.execute(ADD, {"name": "row"})
             proxy.target = "/nowhere"
 
-    def test_of_a_transaction_by_hand_too_a_success_is_found_though_its_rows_are_lost(
-        self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database]
+    @pytest.mark.parametrize(("how", "rows"), [("before", 0), ("after", 1), ("between", 1), ("unnoticed", 0)])
+    def test_of_a_transaction_by_hand_the_tables_tell_when_its_answer_is_lost(
+        self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database], how: str, rows: int
     ) -> None:
         database = behind(Limits("t", pool_size=2))
         database.ask("SELECT $1::int", 1)
-        proxy.cut_at(b"COMMIT\0", "after")
+        proxy.cut_at(b"COMMIT\0", how)
         with database.transaction() as transaction:
-            transaction.note(told(transaction.run(f"SELECT {ASSIGNED}, $1::int", 1)[0][0]))
             assert transaction.finish(f"{ADD_BY_HAND} RETURNING 1", "row") is None
-        assert count(workshop.database) == 1
+        assert count(workshop.database) == rows
         assert database.ask("SELECT $1::int", 1) == [(b"1",)]
 
-    def test_of_a_transaction_by_hand_too_a_failure_is_found(
+    def test_what_a_session_by_hand_was_at_when_it_was_lost_is_never_done_later(
         self, workshop: Workshop, proxy: Proxy, behind: Callable[[Limits], Database]
     ) -> None:
         database = behind(Limits("t", pool_size=2))
-        database.ask("SELECT $1::int", 1)
-        proxy.cut_at(b"COMMIT\0", "before")
-        with pytest.raises(DatabaseUnavailable), database.transaction() as transaction:
-            transaction.note(told(transaction.run(f"SELECT {ASSIGNED}, $1::int", 1)[0][0]))
-            transaction.finish(ADD_BY_HAND, "row")
+
+        def add_row() -> object:
+            with database.transaction() as transaction:
+                return transaction.run_alone(f"{ADD_BY_HAND} RETURNING 1", "row")
+
+        with workshop.database.unit_of_work() as session:
+            session.execute(text("LOCK TABLE login_throttle"))
+            adding = workshop.in_thread(add_row)
+            workshop.await_lock_waiters(1)
+            proxy.cut_all()
+            assert adding.result(timeout=30) is None
         assert count(workshop.database) == 0
+
+    def test_that_a_lost_session_ended_is_waited_for_only_so_long(
+        self, proxy: Proxy, behind: Callable[[Limits], Database], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("src.transactions.OUTCOME_PATIENCE", 0.5)
+        database = behind(Limits("t", pool_wait_s=0.1))
+        proxy.cut_at(b"COMMIT\0", "after")
+        with pytest.raises(DatabaseUnavailable), database.transaction() as transaction:
+            transaction.run("SELECT $1::int", 1)
+            database.bind.engine.dispose()
+            proxy.target = "/nowhere"
+            transaction.finish(ADD_BY_HAND, "row")
 
     def test_the_outcome_of_a_transaction_that_only_read_is_not_asked_for(
         self, proxy: Proxy, behind: Callable[[Limits], Database]

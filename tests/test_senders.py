@@ -261,18 +261,20 @@ def test_of_many_at_once_each_is_told_what_became_of_its_own(
 def test_what_comes_while_it_stores_is_stored_together(live: Live, sender: Callable[[str], Wire]) -> None:
     """From whichever connection, and whatever ids the requests have."""
     first, *others = [sender(name) for name in "123456"]
+    for name, one in zip("123456", (first, *others), strict=True):  # none has been silent for long
+        assert one.ask(a_body(t=1, user_id=name))[0] == 200
     with live.workshop.database.unit_of_work() as session:
         session.execute(text("SELECT FROM event_high_water FOR UPDATE"))
-        first.send(first.request(a_body(t=1)))
+        first.send(first.request(a_body(t=2)))
         live.workshop.await_lock_waiters(1)
         for name, one in zip("23456", others, strict=True):
-            one.send(one.request(a_body(t=1, user_id=name), X_Request_ID=f"of-client-{name}"))
+            one.send(one.request(a_body(t=2, user_id=name), X_Request_ID=f"of-client-{name}"))
         time.sleep(0.5)
     answers = [one.answer() for one in (first, *others)]
     assert [status for status, _, _ in answers] == [200] * 6
     assert [headers["x-request-id"] for _, headers, _ in answers[1:]] == [f"of-client-{n}" for n in "23456"]
     with services() as s:
-        counted = text("SELECT xmin::text, count(*) FROM event WHERE t = 1 GROUP BY 1")
+        counted = text("SELECT xmin::text, count(*) FROM event WHERE t = 2 GROUP BY 1")
         assert sorted(count for _, count in s.session.execute(counted)) == [1, 5]
 
 

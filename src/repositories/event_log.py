@@ -65,9 +65,7 @@ class EventLog:
         *again, rows = self.transaction.run_all(*(one.call for one in known), call)
         if changed := [one for one, now in zip(known, again, strict=True) if tuple(now) != one.rows]:
             raise NoLongerSo(changed)
-        *_, revision, now, number = map(told, rows[0])
-        if number != self.transaction.number:
-            self.transaction.note(number)
+        *_, revision, now = map(told, rows[0])
         return Snapshot({told(row[0]): self._past(row, pasts) for row in rows}, int(revision), float(now))
 
     def look_back(self, looks: Collection[Look], pasts: Iterable[Past]) -> None:
@@ -111,11 +109,11 @@ class EventLog:
         return self._is_stored(batch.events[0]) if rows is None else rows[0][0] == b"t"
 
     def _is_stored(self, one: Accepted) -> bool:
-        """Asked when it is committed, but nobody heard whether the streams were where they were seen."""
+        """Asked when nobody heard whether the streams were where they were seen, or what became of it."""
+        event = one.event
         with self.transaction.session() as session:
-            number = (self.transaction.number or "").partition(" ")[0]
-            rows = InSession(session).run(sql.IS_STORED, one.client_id, one.event.t, number)
-        return bool(rows)
+            values = one.client_id, event.t, event.type, str(event.amount), event.event_id
+            return bool(InSession(session).run(sql.IS_STORED, *values))
 
     def _moved(self, batch: Batch, *, is_one: bool) -> tuple[Value, Value, Value]:
         """The streams, where they were seen, and where they are to be."""

@@ -7,7 +7,6 @@ import re
 from functools import lru_cache
 
 from src.domain.events import LAST_T, Ordering
-from src.transactions import ASSIGNED
 
 # Of one client the planner should know that it is one; of many, who knows how many.
 ONE = "(SELECT $1::text, $2::bigint, $3::bigint) AS asked (name, client_id, t)"
@@ -24,7 +23,7 @@ LATEST = """
 OF_CLIENT = {"client": "c.id", "first": 0, "last": LAST_T}
 READ = f"""
     SELECT asked.name, c.id, h.t, recent.*,
-        (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp()), {ASSIGNED}
+        (SELECT revision FROM alert_rule_revision), extract(epoch FROM clock_timestamp())
     FROM {{asked}}
     LEFT JOIN client c ON c.external_id = asked.name AND c.deleted_at IS NULL
     LEFT JOIN event_high_water h ON h.stream = {{stream}}
@@ -96,7 +95,7 @@ VALUES, RAISED_VALUES = 13, 20  # so many values the two have
 # What who writes without reading goes by: the rules, that it is late enough, the clients, and the senders.
 IS_SO = (
     "(SELECT revision FROM alert_rule_revision) = $1::bigint",
-    "clock_timestamp() >= to_timestamp($1::float8)",
+    "extract(epoch FROM clock_timestamp()) >= $1::numeric",  # there are more of `t` than of moments
 )
 IS_CLIENT = "EXISTS (SELECT FROM client WHERE id = $1::bigint AND external_id = $2 AND deleted_at IS NULL)"
 ARE_CLIENTS = """NOT EXISTS (
@@ -143,9 +142,10 @@ def reads_the_same(statement: str, values: int, columns: int) -> str:
     )
 
 
-# Whether it was this transaction that stored an event.
+# Whether an event is stored, which nobody heard. It is the same whoever sent what is equal in everything.
 IS_STORED = """
-    SELECT FROM event WHERE client_id = $1::bigint AND t = $2::bigint AND xmin = $3::xid8::xid
+    SELECT FROM event WHERE client_id = $1::bigint AND t = $2::bigint AND type = $3 AND amount = $4::numeric
+        AND event_id IS NOT DISTINCT FROM $5
 """
 FIND_ANSWERS = """
     SELECT e.event_id, e.type, e.amount, c.external_id, e.t, e.answer

@@ -21,7 +21,6 @@ from tests.live import Caller, Live, eventually, free_port
 from tests.proxy import Proxy, socket_of, through
 
 ROUNDS = 3
-FLUSH = b"H\0\0\0\4"  # who writes at once asks for the transaction's number ahead of all else
 END_SESSIONS = text("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'indicators-web' AND datname = current_database()""")
 
@@ -79,7 +78,7 @@ def test_12_sessions_are_ended_at_random_while_events_come(
 
 
 @pytest.mark.parametrize("how", ["before", "after", "between", "unnoticed"])
-@pytest.mark.parametrize("word", [b"COMMIT\0", FLUSH], ids=["read before", "written at once"])
+@pytest.mark.parametrize("word", [b"COMMIT\0", b"{deposit"], ids=["commit", "writing"])
 def test_13_the_connection_is_cut_at_commits_while_events_come(
     live: Live, books: Books, events: EventBooks, rng: random.Random, word: bytes, how: str
 ) -> None:
