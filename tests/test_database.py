@@ -379,7 +379,8 @@ class TestUnknownOutcomeOfACommit:
         with pytest.raises(DatabaseUnavailable), database.unit_of_work() as session:
             session.execute(ADD, {"name": "row"})
         with workshop.database.unit_of_work() as session:
-            still_open = text("SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction'")
+            still_open = text("""SELECT count(*) FROM pg_stat_activity
+                WHERE state = 'idle in transaction' AND datname = current_database()""")
             assert session.scalars(still_open).one() == 0
         assert count(workshop.database) == 0
 

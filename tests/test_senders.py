@@ -278,16 +278,26 @@ def test_what_comes_while_it_stores_is_stored_together(live: Live, sender: Calla
         assert sorted(count for _, count in s.session.execute(counted)) == [1, 5]
 
 
+SLOW = (
+    """CREATE FUNCTION pause() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM pg_sleep(4); RETURN NEW; END'""",
+    """CREATE TRIGGER pause BEFORE INSERT ON event FOR EACH ROW WHEN (NEW.type = 'deposit')
+        EXECUTE FUNCTION pause()""",
+)
+
+
 def test_what_is_no_event_does_not_wait_with_the_events(live: Live, sender: Callable[[str], Wire]) -> None:
     waiting, other = sender("1"), sender("2")
     with live.workshop.database.unit_of_work() as session:
-        session.execute(text("SELECT FROM event_high_water FOR UPDATE"))
-        waiting.send(waiting.request(a_body(t=1)))
-        live.workshop.await_lock_waiters(1)
-        assert other.ask(b"", "GET", "/livez")[0] == 200
-        assert select.select([waiting.socket], [], [], 0)[0] == []
+        for statement in SLOW:
+            session.execute(text(statement))
+    for one, user_id in ((waiting, "1"), (other, "2")):
+        assert one.ask(a_body("withdraw", t=1, user_id=user_id))[0] == 200
+    waiting.send(waiting.request(a_body(t=2)))
+    assert other.ask(b"", "GET", "/livez")[0] == 200
+    assert select.select([waiting.socket], [], [], 0)[0] == []
     assert waiting.answer()[0] == 200
-    assert other.ask(a_body(t=1, user_id="2"))[0] == 200
+    assert other.ask(a_body("withdraw", t=2, user_id="2"))[0] == 200
 
 
 def test_a_stopping_server_answers_what_it_was_sent_and_says_that_it_closes(
