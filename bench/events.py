@@ -295,9 +295,11 @@ def measured(given: Any) -> Iterator[list[str]]:
         yield report(ordering, given, found, batches)
     if given.many:
         with ExitStack() as stack:
-            pair = [started(stack, "global", rows, given.processes) for rows in (given.rows, given.many)]
+            small, large = (
+                started(stack, "global", rows, given.processes) for rows in (given.rows, given.many)
+            )
             few, all_ = given.rows // PER_CLIENT, given.many // PER_CLIENT
-            same, any_ = (growth(*pair, senders, given) for senders in (few, all_))
+            same, any_ = (growth(small, large, senders, given) for senders in (few, all_))
         yield [
             f"An event behind {given.many:,} others takes {same:.2f} times as long as behind {given.rows:,},",
             f"with {PER_CLIENT} of each client in both, when the same {few:,} clients send (one connection,",
