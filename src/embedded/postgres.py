@@ -15,15 +15,19 @@ from src.embedded.server import StopPlan, environment, make_private
 from src.embedded.user import ServerUser, system_name
 
 MAJOR = 18
-SHARED_MEMORY = 256 * 1024 * 1024
+MIB = 1024 * 1024
+SHARED_MEMORY = 256 * MIB
+LEAST_BUFFERS, MOST_BUFFERS = 128 * MIB, 512 * MIB
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "shared_buffers": "128MB",
     "work_mem": "16MB",
     "maintenance_work_mem": "128MB",
-    "max_wal_size": "1GB",
+    # A checkpoint makes each page be written to the log once more: with few of them, large imports stay fast.
+    "max_wal_size": "4GB",
+    "min_wal_size": "256MB",
+    "checkpoint_timeout": "15min",
     "client_connection_check_interval": "5s",  # a query whose client is gone ends
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -76,7 +80,8 @@ class Postgres:
         return user
 
     def argv(self) -> list[str]:
-        settings = SETTINGS | {"dynamic_shared_memory_type": _shared_memory()}
+        own = {"dynamic_shared_memory_type": _shared_memory(), "shared_buffers": f"{_buffers() // MIB}MB"}
+        settings = SETTINGS | own
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         place = ["-D", str(self.data), "-k", str(self.sockets), "-p", str(addresses.PORT)]
         return [str(self._bin / "postgres"), *place, *options]
@@ -145,3 +150,9 @@ def _shared_memory() -> str:
     except OSError:
         return "mmap"
     return "posix" if room.f_bavail * room.f_frsize >= SHARED_MEMORY else "mmap"
+
+
+def _buffers() -> int:
+    """A quarter of the machine's memory, within bounds: it is taken as it is used."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(max(memory // 4, LEAST_BUFFERS), MOST_BUFFERS)
