@@ -14,6 +14,7 @@ from src.engine.reading.relation import Relation
 from src.engine.reading.tables import read_table
 from src.engine.sandbox import Stopped, ignore_progress, never, run_in_child
 from src.engine.values import (
+    GIB,
     MIB,
     ColumnProfile,
     Detected,
@@ -39,7 +40,7 @@ def profile(
     detected: Detected,
     *,
     work_dir: Path,
-    memory_limit: int = 512 * MIB,
+    memory_limit: int = GIB,
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
     seconds: float = SECONDS,
