@@ -16,6 +16,7 @@ Value = str | int | None
 Row = tuple[bytes | None, ...]
 MOST_KEPT = 100  # prepared statements of a connection
 NUMBERS = count(1)
+WHO_IS_THIS = b"SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 QUOTED = str.maketrans({'"': '\\"', "\\": "\\\\"})
 
 
@@ -24,9 +25,6 @@ class Call(NamedTuple):
 
     statement: str
     values: tuple[Value, ...] = ()
-
-
-WHO_IS_THIS = b"SELECT pid, backend_start::text FROM pg_stat_activity WHERE pid = pg_backend_pid()"
 
 
 class Reading(NamedTuple):
@@ -59,6 +57,7 @@ class Statements:
         self._kept: dict[str, bytes] = {}  # the one that was used last at the end
         self._poll = select.poll()
         found = self._libpq.exec_(WHO_IS_THIS)
+        self._check(found)
         self.session = ServerSession(told(found.get_value(0, 0)), told(found.get_value(0, 1)))
 
     @property
