@@ -5,6 +5,8 @@ MAKEFLAGS += --no-print-directory
 # Many small processes run here, and each would compile the sources anew, where the environment forbids keeping them.
 export PYTHONDONTWRITEBYTECODE :=
 PY := .venv/bin/python
+# A test that waits for ever is a failure that tells where it waits, not a suite that never ends.
+ENDING := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 .PHONY: help run test check lint bench faults spark openapi insomnia lock clean
 
 ##@ On this machine
@@ -18,7 +20,7 @@ run: ## start everything here and serve on http://localhost:7012 (PORT=, HOST=);
 
 test: ## run the test suite with coverage (htmlcov/index.html); ARGS= goes to pytest
 	@scripts/bootstrap dev
-	@exec $(PY) -m pytest -n 3 --dist loadgroup --cov --cov-report=term --cov-report=html $(ARGS)
+	@exec $(PY) -m pytest -n 3 --dist loadgroup $(ENDING) --cov --cov-report=term --cov-report=html $(ARGS)
 
 ##@ For work on the code
 check: ## all that CI checks besides the tests: format, lint, types, layers

@@ -102,6 +102,7 @@ class Statements:
         self._libpq.send_query_prepared(name, [_text(value) for value in call.values])
         self._send()
         result = self._result()
+        self._arrive()  # its transaction has ended only now
         self._libpq.get_result()
         self._check(result)
         return rows_of(result)
@@ -128,14 +129,19 @@ class Statements:
         """The next result; between two there is a None."""
         libpq = self._libpq
         while True:
-            while libpq.is_busy():
-                self._wait(select.POLLIN)
-                libpq.consume_input()
+            self._arrive()
             result = libpq.get_result()
             if libpq.status != ConnStatus.OK:
                 raise psycopg.OperationalError("the connection is lost")
             if result is not None:
                 return result
+
+    def _arrive(self) -> None:
+        """Until what comes next is here. libpq would wait for it as well, but with all threads of the process."""
+        libpq = self._libpq
+        while libpq.is_busy():
+            self._wait(select.POLLIN)
+            libpq.consume_input()
 
     def _check(self, result: Any) -> None:
         """Raise what went wrong. Of a connection that is lost, libpq tells no more than that."""

@@ -15,6 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 PIECE = 64 * 1024
 SEGMENT = 1448  # what one packet of a connection carries
+MOMENT = 0.05  # in which whoever has the first part of an answer begins to wait for the rest
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,7 @@ class Proxy:
                     client.sendall(data[:first])
                     if first == len(data):
                         return True
+                    time.sleep(MOMENT)
                 _close(client)
                 _close(server)
                 return False
