@@ -7,28 +7,24 @@ wait for each other at every step.
 import logging
 import os
 import queue
-import re
 import select
 import socket
 import threading
 import time
 from collections.abc import Collection
 from concurrent.futures import Future
-from wsgiref.types import WSGIEnvironment
+from functools import lru_cache
 
 from gunicorn import SERVER
-from gunicorn.http import wsgi
-from gunicorn.http.message import Request
-from gunicorn.http.unreader import IterUnreader
 from gunicorn.util import http_date
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from src.api.short_way import LONGEST, VIEWS, Asked, Said, ShortWay
+from src.heads import Heads
+from src.meanwhile import catch_up, is_behind, put_off
 
 log = logging.getLogger(__name__)
 LONGEST_HEAD = 16_384
-MOST_HEADS = 1_024
-REQUEST_ID = re.compile(rb"\r\nX-Request-ID: ([A-Za-z0-9._-]{1,64})(?=\r\n)", re.IGNORECASE)
 IDLE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 GATHER_SECONDS = 0.0003
@@ -69,8 +65,7 @@ class Senders:
         self._poll = select.epoll()
         self._poll.register(self._bell, select.EPOLLIN)
         self._senders: dict[int, _Sender] = {}  # by the number of their socket
-        # A head is nearly always, byte by byte, that of the request before; what it means is read once.
-        self._heads: dict[tuple[str, bytes], WSGIEnvironment | None] = {}
+        self._heads = Heads(short_way.plain)
         self._door = threading.Lock()  # whoever holds it may touch the connections
         self._waits: tuple[float, Collection[int]] | None = None  # since when for the database, and who
         threading.Thread(target=self._run, name="senders", daemon=True).start()
@@ -107,7 +102,7 @@ class Senders:
         """A request of each who has sent one. Those just answered are likely to ask again at once, and are
         waited for a moment, since together they cost half."""
         asked = {number: one for number in more if (one := self._next(number))}
-        ready = self._poll.poll(0 if asked else LOOK_SECONDS)
+        ready = self._poll.poll(0) if asked else self._first()
         until = time.monotonic() + GATHER_SECONDS
         while True:
             for number, _ in ready:
@@ -121,6 +116,16 @@ class Senders:
             select.select([self._poll], [], [], left)
             ready = self._poll.poll(0)
 
+    def _first(self) -> list[tuple[int, int]]:
+        """Whoever sends something. What was put off is done while the database works for them, or, when they
+        don't come in a moment, now."""
+        if is_behind():
+            select.select([self._poll], [], [], GATHER_SECONDS)
+            if ready := self._poll.poll(0):
+                return ready
+            catch_up()
+        return self._poll.poll(LOOK_SECONDS)
+
     def _answer(self, asked: dict[int, Asked]) -> set[int]:
         """One request of each; those who may have sent more already."""
         try:
@@ -131,8 +136,8 @@ class Senders:
             for number in asked:
                 self._close(number)
             return set()
-        for one in filter(None, said):  # while they read what they were answered
-            one.write_down()
+        for one in filter(None, said):
+            put_off(one.write_down)
         return more
 
     def _answers(self, asked: dict[int, Asked]) -> list[Said | None]:
@@ -199,7 +204,7 @@ class Senders:
             if len(sender.came) > LONGEST_HEAD:
                 self._pass_on(number)
             return None
-        environ = self._environ(sender, bytes(sender.came[:end]))
+        environ = self._heads.environ(sender.conn, sender.address, bytes(sender.came[:end]))
         if environ is None:
             self._pass_on(number)
             return None
@@ -207,32 +212,6 @@ class Senders:
         if len(sender.came) < sender.whole:
             return None
         return Asked(environ, bytes(sender.came[end : sender.whole]))
-
-    def _environ(self, sender: _Sender, head: bytes) -> WSGIEnvironment | None:
-        """What the head means. The request's id, which proxies give anew to each, is put in afterwards."""
-        given = REQUEST_ID.search(head, 1)  # behind the first line, which must be a request
-        key = sender.address, head if given is None else head[: given.start()] + head[given.end() :]
-        if key not in self._heads:
-            if len(self._heads) >= MOST_HEADS:
-                self._heads.clear()
-            self._heads[key] = self._read(sender.conn, key[1])
-        environ = self._heads[key]
-        if environ is None or given is None:
-            return environ
-        is_twice = "HTTP_X_REQUEST_ID" in environ
-        return None if is_twice else environ | {"HTTP_X_REQUEST_ID": given[1].decode()}
-
-    def _read(self, conn: TConn, head: bytes) -> WSGIEnvironment | None:
-        """As gunicorn reads it. None: it is not plain, or faulty, which gunicorn is to say."""
-        try:
-            request = Request(conn.cfg, IterUnreader([head]), conn.client, req_number=2)
-            is_odd = any(name in ("EXPECT", "UPGRADE") for name, _ in request.headers)
-            if is_odd or request.version != (1, 1) or request.should_close():
-                return None
-            _, environ = wsgi.create(request, conn.sock, conn.client, conn.server, conn.cfg)
-        except Exception:  # noqa: BLE001  whatever it is, it comes again where it is answered
-            return None
-        return self._short_way.plain(environ)
 
     def _reply(self, number: int, said: Said | None) -> bool:
         """Whether it may send more."""
@@ -283,6 +262,11 @@ class Senders:
 
 def _written(said: Said) -> bytes:
     """With the fields that gunicorn adds to each answer."""
-    own = [("Server", SERVER), ("Date", http_date()), ("Connection", "keep-alive")]
-    fields = "".join(f"{name}: {value}\r\n" for name, value in (*own, *said.headers))
-    return f"HTTP/1.1 {said.status}\r\n{fields}\r\n".encode("latin-1") + said.body
+    fields = "".join([f"{name}: {value}\r\n" for name, value in said.headers])
+    head = f"HTTP/1.1 {said.status}\r\n{_own_fields(int(time.time()))}{fields}\r\n"
+    return head.encode("latin-1") + said.body
+
+
+@lru_cache(1)
+def _own_fields(now: int) -> str:
+    return f"Server: {SERVER}\r\nDate: {http_date(now)}\r\nConnection: keep-alive\r\n"

@@ -12,6 +12,8 @@ import psycopg
 from psycopg.errors import error_from_result
 from psycopg.pq import ConnStatus, ExecStatus, PipelineStatus, TransactionStatus
 
+from src.meanwhile import catch_up
+
 Value = str | int | None
 Row = tuple[bytes | None, ...]
 MOST_KEPT = 100  # prepared statements of a connection
@@ -137,8 +139,10 @@ class Statements:
                 return result
 
     def _arrive(self) -> None:
-        """Until what comes next is here. libpq would wait for it as well, but with all threads of the process."""
+        """Until what comes next is here. libpq waits for it as well, but with all threads of the process."""
         libpq = self._libpq
+        if libpq.is_busy():
+            catch_up()
         while libpq.is_busy():
             self._wait(select.POLLIN)
             libpq.consume_input()

@@ -2,8 +2,8 @@
 
 import logging
 import re
+import secrets
 import time
-import uuid
 
 import structlog
 from flask import Flask, Response, g, request
@@ -52,9 +52,14 @@ def begin() -> Response | None:
 
 
 def opened(given: str, address: str) -> str:
-    """The request's id: the caller's, when it looks like one. All lines of the log carry it from now on."""
+    """The request's id, in a thread that has answered others before."""
     structlog.contextvars.clear_contextvars()
-    request_id = given if GOOD_ID.fullmatch(given) else uuid.uuid4().hex
+    return named(given, address)
+
+
+def named(given: str, address: str) -> str:
+    """The request's id: the caller's, when it looks like one. All lines of the log carry it from now on."""
+    request_id = given if GOOD_ID.fullmatch(given) else secrets.token_hex(16)
     logs.bind(request_id=request_id, address=address)
     return request_id
 

@@ -6,7 +6,7 @@ is wrong with it.
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextvars import Context, copy_context
+from contextvars import Context
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from io import BytesIO
@@ -67,7 +67,7 @@ class _Request:
 
     asked: Asked
     started: float
-    context: Context = field(default_factory=copy_context)
+    context: Context = field(default_factory=Context)
     id: str = ""
     credential: str = ""
     actor: Actor | None = None
@@ -129,7 +129,7 @@ class ShortWay:
         """Who asks, and for what."""
         environ = request.asked.environ
         given, address = environ.get("HTTP_X_REQUEST_ID", ""), environ.get("REMOTE_ADDR", "")
-        request.id = envelope.opened(given, address)
+        request.id = envelope.named(given, address)
         view: Any = self.app.view_functions[VIEWS[request.path]]
         credential = authentication.credential_of(
             environ.get("HTTP_X_API_KEY"), environ.get("HTTP_AUTHORIZATION", "")

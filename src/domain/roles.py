@@ -15,9 +15,10 @@ class Role(StrEnum):
     ADMIN = "admin"
 
     def covers(self, needed: "Role") -> bool:
-        ranks = list(Role)
-        return ranks.index(self) >= ranks.index(needed)
+        return RANKS[self] >= RANKS[needed]
 
+
+RANKS = {role: rank for rank, role in enumerate(Role)}
 
 SCOPES = (
     "alert-rules:read",
