@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from src.domain.alerts import Event, EventType, History, Hit, RuleSet, evaluate
+from src.domain.alerts import Event, History, Hit, RuleSet, evaluate
 from src.domain.errors import DomainError, FieldError
 from src.domain.events import (
     LAST_T,
@@ -51,11 +51,10 @@ def looks_back(events: Iterable[NewEvent], pasts: Mapping[str, Past], rules: Rul
         past = pasts[event.client]
         if past.client_id is None:
             continue
-        for type_ in EventType:
-            need = rules.needs_on[event.type].of_type(type_)
-            if not need.windows or past.history.reaches(type_, event.t - need.longest):
+        for type_, need, longest in rules.windows_on[event.type]:
+            if past.history.reaches(type_, event.t - longest):
                 continue
-            inside = Look(past.client_id, type_, event.t - need.longest, LAST_T, need.seen)
+            inside = Look(past.client_id, type_, event.t - longest, LAST_T, need.seen)
             insides.setdefault((past.client_id, type_), inside)
             for first in (event.t - length for length in need.windows):
                 if first > 0 and not past.history.reaches(type_, first):
@@ -146,12 +145,13 @@ class Judge:
         return accepted
 
 
-def answer_of(user_id: int | str, hits: Iterable[Hit]) -> str:
+def answer_of(user_id: int | str, hits: Sequence[Hit]) -> str:
     """The published answer; rules in the shadow have no part in it."""
-    codes = ",".join(map(str, sorted({hit.rule.code for hit in hits if not hit.rule.is_shadow})))
-    alert = "true" if codes else "false"
     told = user_id if isinstance(user_id, int) else json.dumps(user_id, ensure_ascii=False)
-    return f'{{"alert":{alert},"alert_codes":[{codes}],"user_id":{told}}}'
+    codes = sorted({hit.rule.code for hit in hits if not hit.rule.is_shadow}) if hits else ()
+    if not codes:
+        return f'{{"alert":false,"alert_codes":[],"user_id":{told}}}'
+    return f'{{"alert":true,"alert_codes":[{",".join(map(str, codes))}],"user_id":{told}}}'
 
 
 def stream_of(ordering: Ordering, client_id: int | None) -> int:

@@ -78,7 +78,7 @@ class EventLog:
         for past in pasts:
             if past.client_id in found:
                 both = {event.t: event for event in (*past.history.any, *found[past.client_id])}
-                past.history = History(both[t] for t in sorted(both))
+                past.history = History((both[t] for t in sorted(both)), may_have_holes=True)
 
     def hold(self, streams: Collection[int]) -> None:
         """Keep the streams until the end of the transaction: what is read from now on stays so."""

@@ -25,21 +25,36 @@ def a_past(client: int, latest: int, *, stream: int = ALL) -> Past:
     return Past(client, stream, latest, history(["deposit"]))
 
 
-@given(TYPES, TYPES, st.integers(1, 5), st.integers(1, 5))
-def test_a_shortened_history_is_what_reading_the_latest_of_each_type_gives(
-    before: list[str], after: list[str], deposits: int, withdraws: int
+@given(TYPES, TYPES, st.integers(1, 5), st.integers(1, 5), st.booleans())
+def test_a_shortened_history_holds_what_reading_the_latest_of_each_type_gives_without_a_hole(
+    before: list[str], after: list[str], deposits: int, withdraws: int, may_have_holes: bool
 ) -> None:
     known = history(before)
     known.shorten(deposits, withdraws)
     for t, type_ in enumerate(after, len(before)):
         known.add(known.next(t, type_, Decimal(1)))
+    known.may_have_holes = may_have_holes
     known.shorten(deposits, withdraws)
     everything = history(before + after)
-    read = History(sorted((*everything.deposit[-deposits:], *everything.withdraw[-withdraws:])))
-    assert (known.deposit, known.withdraw) == (read.deposit, read.withdraw)
+    for mine, all_, most in (
+        (known.deposit, everything.deposit, deposits),
+        (known.withdraw, everything.withdraw, withdraws),
+    ):
+        assert mine[-most:] == all_[-most:]
+        assert mine == all_[len(all_) - len(mine) :]
+        assert len(mine) <= most or not may_have_holes
     longest = min(deposits, withdraws)
     assert known.any[-longest:] == everything.any[-longest:]
-    assert set(known.any) == set(read.any)
+    assert known.any == sorted((*known.deposit, *known.withdraw))
+    assert len(known.any) <= 2 * (deposits + withdraws)
+    assert not known.may_have_holes
+
+
+def test_a_history_that_may_have_holes_is_cut_to_what_has_none() -> None:
+    read = history(["deposit"] * 9)
+    known = History([*read.any[:1], *read.any[-3:]], may_have_holes=True)
+    known.shorten(3, 3)
+    assert known.any == known.deposit == read.any[-3:]
 
 
 def test_what_is_taken_and_not_given_back_is_forgotten() -> None:

@@ -20,9 +20,8 @@ class AskedOn(StrEnum):
     def covers(self, type_: str) -> bool:
         return self is AskedOn.ANY or self == type_
 
-    @property
-    def types(self) -> tuple[EventType, ...]:
-        return tuple(EventType) if self is AskedOn.ANY else (EventType(self.value),)
+
+TYPES_OF = {asked: tuple(type_ for type_ in EventType if asked.covers(type_)) for asked in AskedOn}
 
 
 class Event(NamedTuple):

@@ -6,7 +6,7 @@ from decimal import Decimal
 from operator import attrgetter
 from typing import NamedTuple
 
-from src.domain.alerts.events import AskedOn, Event, EventType
+from src.domain.alerts.events import TYPES_OF, AskedOn, Event, EventType
 from src.domain.alerts.needs import Needs
 
 BY_T = attrgetter("t")
@@ -25,10 +25,11 @@ class History:
     Farther back there are only those just before the windows that are asked about begin.
     """
 
-    __slots__ = ("any", "deposit", "withdraw")
+    __slots__ = ("any", "deposit", "may_have_holes", "withdraw")
 
-    def __init__(self, events: Iterable[Event] = ()) -> None:
+    def __init__(self, events: Iterable[Event] = (), *, may_have_holes: bool = False) -> None:
         self.any = list(events)
+        self.may_have_holes = may_have_holes
         self.deposit = [event for event in self.any if event.type == EventType.DEPOSIT]
         self.withdraw = [event for event in self.any if event.type == EventType.WITHDRAW]
 
@@ -57,7 +58,7 @@ class History:
         """What lies between `event.t - length` and this event, both included: what has come up to now, less
         what had come before. So a long window is as little work as a short one."""
         number, total, first = 0, Decimal(0), event.t - length
-        for type_ in counted.types:
+        for type_ in TYPES_OF[counted]:
             known = self.of(type_)
             last = event if event.type == type_ else known[-1] if known else None
             if last is not None:
@@ -69,7 +70,7 @@ class History:
     def latest_in_window(self, length: int, counted: AskedOn, event: Event, most: int) -> list[Event]:
         """The latest events of a window themselves, in order, this one included."""
         found, first = [], event.t - length
-        for type_ in counted.types:
+        for type_ in TYPES_OF[counted]:
             known = self.of(type_)
             found += known[max(bisect_left(known, first, key=BY_T), len(known) - most) :]
         if counted is AskedOn.ANY:
@@ -79,10 +80,11 @@ class History:
         return found[-most:]
 
     def shorten(self, deposits: int, withdraws: int) -> None:
-        """Know the latest so many of each type, as if just these had been read."""
-        del self.deposit[:-deposits], self.withdraw[:-withdraws]
-        if len(self.any) > len(self.deposit) + len(self.withdraw):
+        """Know the latest so many of each type, without a hole; once there are holes, or twice as many."""
+        if self.may_have_holes or len(self.any) > 2 * (deposits + withdraws):
+            del self.deposit[:-deposits], self.withdraw[:-withdraws]
             self.any = sorted((*self.deposit, *self.withdraw))
+            self.may_have_holes = False
 
     def trim(self, needs: Needs) -> None:
         """Forget what can no longer be asked for, whatever comes next."""

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from src.domain.alerts.events import AskedOn, Event, EventType
 from src.domain.alerts.history import History
 from src.domain.alerts.kinds import Check
-from src.domain.alerts.needs import Needs
+from src.domain.alerts.needs import Need, Needs
 
 
 class RuleState(StrEnum):
@@ -31,8 +32,7 @@ class Rule:
     is_shadow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(NamedTuple):
     """A rule that fired, and the ids of the events that made it: in order, the one asked about last."""
 
     rule: Rule
@@ -48,6 +48,7 @@ class RuleSet:
             type_: tuple(rule for rule in self.rules if is_asked(rule, type_)) for type_ in EventType
         }
         self.needs_on = {type_: _needs(asked) for type_, asked in self.on.items()}
+        self.windows_on = {type_: _windows(needs) for type_, needs in self.needs_on.items()}
         self.needs = _needs(self.rules)
 
 
@@ -63,6 +64,12 @@ def evaluate(rules: RuleSet, history: History, event: Event) -> list[Hit]:
         if causes:
             hits.append(Hit(rule, tuple(cause.id for cause in causes)))
     return hits
+
+
+def _windows(needs: Needs) -> tuple[tuple[EventType, Need, int], ...]:
+    """The types of which windows are asked about, what is needed of each, and how long its longest one is."""
+    found = [(type_, needs.of_type(type_)) for type_ in EventType]
+    return tuple((type_, need, need.longest) for type_, need in found if need.windows)
 
 
 def _needs(rules: Iterable[Rule]) -> Needs:
