@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import ApplicationLimit, Limit, Limiter
+from flask_limiter import ApplicationLimit, Limit, Limiter, RequestLimit
 from flask_limiter.errors import RateLimitExceeded
 from limits import RateLimitItem, parse_many
 
@@ -41,7 +41,18 @@ def neighbourhood(*, v4: int = 32, v6: int = 64) -> str:
     return str(ipaddress.ip_network((address, v4 if address.version == 4 else v6), strict=False))
 
 
-limiter = Limiter(key_func=caller, headers_enabled=False)
+class RedisMayGo(Limiter):
+    """The extension helps the first request that misses Redis; this, those that were asking just then."""
+
+    def _check_request_limit(self, callable_name: str | None = None, in_middleware: bool = True) -> None:
+        try:
+            super()._check_request_limit(callable_name, in_middleware)
+        except self.storage.base_exceptions:
+            self.context.seen_limits.clear()
+            super()._check_request_limit(callable_name, in_middleware)
+
+
+limiter = RedisMayGo(key_func=caller, headers_enabled=False)
 # Searching among clients is dear: each address that does it has a small budget of its own.
 client_limit = limiter.limit(lambda: current_app.config["RATE_LIMIT_CLIENTS"])
 
@@ -109,16 +120,25 @@ def _check(name: str, text: str) -> None:
 
 def too_many(error: RateLimitExceeded) -> Response:
     answer = problem(429, "too-many-requests", "Too many requests", f"Allowed are {error.description}.")
-    wait = 60 if limiter.current_limit is None else _seconds_until(limiter.current_limit.reset_at)
-    answer.headers["Retry-After"] = str(wait)
+    left = _left()
+    answer.headers["Retry-After"] = str(60 if left is None else _seconds_until(left.reset_at))
     return answer
 
 
 def add_headers(answer: Response) -> Response:
-    limit = limiter.current_limit
-    if limit is not None:
-        answer.headers.extend(_told(limit.limit, limit.remaining, limit.reset_at))
+    left = _left()
+    if left is not None:
+        answer.headers.extend(_told(left.limit, left.remaining, left.reset_at))
     return answer
+
+
+def _left() -> RequestLimit | None:
+    """What this request was counted in, and what is left of it; nothing if Redis went away since."""
+    limit = limiter.current_limit
+    try:
+        return limit if limit and limit.window else None
+    except limiter.storage.base_exceptions:
+        return None
 
 
 def _told(limit: RateLimitItem, remaining: int, reset_at: float) -> list[tuple[str, str]]:

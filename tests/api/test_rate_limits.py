@@ -1,11 +1,13 @@
 """Rate limits: counted in Redis, or in the process when Redis is away; told in headers and as a 429."""
 
 import os
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from flask import Flask
+from flask import Flask, Response
 from redis import Redis
 from werkzeug.test import TestResponse
 
@@ -15,6 +17,7 @@ from tests.api.conftest import MakeApp
 from tests.api.nouns import FILES, JOBS, an_api_key
 from tests.factories.accounts import PASSWORD, Accounts, Caller
 from tests.factories.clients import a_client
+from tests.proxy import Proxy
 
 AWAY = "redis://127.0.0.1:1/0"
 LOGIN = "/api/v1/auth/login"
@@ -129,6 +132,44 @@ def test_health_is_never_limited(limited: Flask) -> None:
 
 def test_without_redis_the_process_counts_by_itself(without_redis: Flask, operator: Caller) -> None:
     assert statuses(in_it(operator, without_redis), 6) == [200] * 5 + [429]
+
+
+@pytest.fixture
+def way(adapters: Adapters) -> Iterator[Proxy]:
+    """To Redis, which may be cut off."""
+    socket = Redis.from_url(adapters.settings.redis_url).connection_pool.connection_kwargs["path"]
+    with Proxy(socket) as way:
+        yield way
+
+
+def test_whoever_asks_redis_while_it_goes_away_is_counted_by_the_process(
+    make_app: MakeApp, way: Proxy
+) -> None:
+    app = make_app(rate_limits=True, redis_url=f"redis://127.0.0.1:{way.port}/15")
+    assert app.test_client().get(FILES).status_code == 401
+    way.silence()
+    start = threading.Barrier(8)
+
+    def ask(_: int) -> int:
+        start.wait(timeout=20)
+        return app.test_client().get(FILES).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(ask, range(8))) == [401] * 8
+
+
+def test_an_answer_is_given_also_if_redis_went_away_since_it_was_counted(
+    make_app: MakeApp, way: Proxy
+) -> None:
+    app = make_app(rate_limits=True, redis_url=f"redis://127.0.0.1:{way.port}/15")
+
+    @app.after_request
+    def go_away(answer: Response) -> Response:
+        way.silence()
+        return answer
+
+    answer = app.test_client().get(FILES)
+    assert (answer.status_code, "RateLimit" in answer.headers) == (401, False)
 
 
 def test_switched_off_there_is_no_limit_and_no_header(operator: Caller) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tests.committing import own_settings, workshop
 from tests.faults.books import Books
+from tests.faults.eventing import EventBooks
 from tests.faults.tables import make_tables
 from tests.live import Live, live
 
@@ -43,3 +44,9 @@ def books(live: Live) -> Books:
     """What was promised in this run; every test ends with a look at it."""
     make_tables(live.workshop.database)
     return Books(live)
+
+
+@pytest.fixture
+def events(live: Live) -> EventBooks:
+    """What was sent and acknowledged of events."""
+    return EventBooks(live)

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -72,6 +72,7 @@ class EventBooks:
     def _send_some(self, callers: Sequence[Caller], rng: random.Random) -> None:
         events = [self.new_event(rng) for _ in range(rng.choice([1, 1, 1, 5]))]
         answer = until_told(lambda body: self._post(rng.choice(callers), body), events)
+        assert answer.status < 500, answer
         if len(events) == 1:
             self._note(events[0], answer.json)
         else:
@@ -109,9 +110,10 @@ class EventBooks:
                 yield
             finally:
                 self.is_over.set()
+                wait(sending, timeout=120)
+                self.is_all_told.set()
             for one in sending:
-                one.result(timeout=120)
-        self.is_all_told.set()
+                one.result(timeout=0)
         watching.result(timeout=60)
 
     def more_come(self) -> None:

@@ -48,6 +48,16 @@ def job_of(answer: Answer) -> UUID:
     return UUID(answer.json.get("task_id") or answer.json["job_id"])
 
 
+def made_by(live: Live, caller: Caller, asked: Answer) -> bytes:
+    """The file that was made, once its job is done."""
+    result = live.job(job_of(asked)).result
+    assert result is not None
+    file_id = result.get("output_file_id") or result["file_id"]
+    answer = caller.get(f"/api/v1/files/{file_id}/content")
+    assert answer.status == 200, answer
+    return answer.body
+
+
 def report_of(caller: Caller, asked: Answer) -> bytes:
     """The report as it is downloaded."""
     answer = caller.get(f"/api/v1/reports/{asked.json['id']}/download")

@@ -4,17 +4,20 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psycopg
+import pytest
 
 from src.config import Settings
 from src.embedded import EmbeddedServers
 from tests.databases import clone, drop, libpq, make_template
 from tests.leftovers import pids_of, postmaster
 from tests.live import eventually
+
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -88,12 +91,44 @@ class SmallDisk:
         return status.f_bavail * status.f_frsize
 
     def fill(self, *, but: int) -> None:
-        """Take all room `but` so many bytes."""
+        """Take all room `but` so many bytes, also while others take some."""
         with self._ballast.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, self.room - but)
+            while (more := self.room - but) > 0:
+                with suppress(OSError):  # what there was is gone meanwhile
+                    os.posix_fallocate(file.fileno(), file.seek(0, os.SEEK_END), more)
 
     def free(self) -> None:
         self._ballast.unlink(missing_ok=True)
 
     def close(self) -> None:
         subprocess.run(["umount", "--lazy", str(self.folder)], check=True)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[OwnServer]:
+    """A PostgreSQL that only this test uses."""
+    with own_server(tmp_path / "server") as server:
+        yield server
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "disk", 700 * MIB)
+    yield disk
+    disk.close()
+
+
+@pytest.fixture
+def server_on_small_disk(disk: SmallDisk) -> Iterator[OwnServer]:
+    with own_server(disk.folder / "var") as server:
+        yield server
+
+
+@pytest.fixture
+def own_settings(request: pytest.FixtureRequest, own_settings: Settings) -> Iterator[Settings]:
+    """Those of every test; the database is on the test's own server if it asks for one."""
+    name = next((name for name in request.fixturenames if name in ("server", "server_on_small_disk")), None)
+    if name is None:
+        yield own_settings
+        return
+    yield from settings_on(request.getfixturevalue(name), own_settings)

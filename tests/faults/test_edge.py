@@ -195,7 +195,7 @@ def test_26_a_release_with_a_migration_is_rolled_out_under_load(
         reading = clients.submit(keep_reading)
         working = [clients.submit(keep_working, start) for start in (1_000, 2_000)]
         try:
-            migrate_to_next(live, tmp_path / "migrations")
+            migrate_to_next(live, tmp_path / "migrations", ADDITIONS)
             for web, port in zip(webs, ports, strict=True):
                 web.stop()
                 live.start_web(wait=False, port=port)
@@ -230,17 +230,21 @@ from alembic import op
 revision, down_revision, branch_labels, depends_on = "9999", "{head}", None, None
 
 def upgrade():
-    op.execute("ALTER TABLE file ADD COLUMN next text")
-    op.execute("ALTER TABLE import ADD COLUMN next text NOT NULL DEFAULT ''")
-    op.execute("CREATE INDEX ix_import_next ON import (next)")
+    for change in {changes}:
+        op.execute(change)
 """
+ADDITIONS = [
+    "ALTER TABLE file ADD COLUMN next text",
+    "ALTER TABLE import ADD COLUMN next text NOT NULL DEFAULT ''",
+    "CREATE INDEX ix_import_next ON import (next)",
+]
 
 
-def migrate_to_next(live: Live, folder: Path) -> None:
-    """The next release adds columns and an index to tables that are in use; the code of this one goes on."""
+def migrate_to_next(live: Live, folder: Path, changes: list[str]) -> None:
+    """What the next release does to tables that are in use; the code of this one goes on."""
     shutil.copytree(MIGRATIONS, folder)
     head = max(path.name[:4] for path in folder.glob("[0-9]*.py"))
-    (folder / "9999_next.py").write_text(NEXT.format(head=head))
+    (folder / "9999_next.py").write_text(NEXT.format(head=head, changes=changes))
     for attempt in itertools.count(1):  # a lock that is not to be had ends it; it is simply run again
         try:
             migrate(live.workshop.settings.database_url, folder=folder)

@@ -4,45 +4,23 @@ import os
 import random
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
-from src.config import Settings
 from src.database import DatabaseUnavailable
 from tests.faults.books import Books
 from tests.faults.eventing import EventBooks
-from tests.faults.servers import OwnServer, own_server, settings_on
+from tests.faults.servers import OwnServer, own_settings, server
 from tests.faults.test_clock import log_in, off_by
 from tests.live import Caller, Live, eventually, free_port
 from tests.proxy import Proxy, socket_of, through
 
+__all__ = ["own_settings", "server"]
 ROUNDS = 3
 END_SESSIONS = text("""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE application_name = 'indicators-web' AND datname = current_database()""")
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[OwnServer]:
-    """A PostgreSQL that only this test uses."""
-    with own_server(tmp_path / "server") as server:
-        yield server
-
-
-@pytest.fixture
-def own_settings(request: pytest.FixtureRequest, own_settings: Settings) -> Iterator[Settings]:
-    if "server" in request.fixturenames:
-        yield from settings_on(request.getfixturevalue("server"), own_settings)
-    else:
-        yield own_settings
-
-
-@pytest.fixture
-def events(live: Live) -> EventBooks:
-    return EventBooks(live)
 
 
 def test_11_postgresql_crashes_while_events_come(

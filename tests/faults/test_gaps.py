@@ -30,7 +30,7 @@ def replaced(live: Live, running: list[Program], rng: random.Random) -> list[Pro
     return [*running, live.start_scheduler(wait=False)]
 
 
-def test_gaps_are_found_once_while_schedulers_are_killed(live: Live, rng: random.Random) -> None:
+def test_21_gaps_are_found_once_while_schedulers_are_killed(live: Live, rng: random.Random) -> None:
     by = live.workshop.files.owner()
     clients = [a_client().id for _ in range(40)]
     histories = random_histories(rng.randrange(10**6), clients, 6_000)

@@ -6,14 +6,11 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from src.config import Settings
 from src.database import DatabaseUnavailable
 from tests.factories.accounts import PASSWORD
 from tests.faults.books import Books, warm_up
@@ -30,45 +27,15 @@ from tests.faults.importing import (
     visits,
 )
 from tests.faults.sending import Send, persistently
-from tests.faults.servers import OwnServer, SmallDisk, own_server, settings_on
+from tests.faults.servers import MIB, OwnServer, SmallDisk, disk, own_settings, server, server_on_small_disk
 from tests.live import Answer, Caller, Live, eventually
 from tests.proxy import Distance, Proxy, socket_of, through
 
-MIB = 1024 * 1024
+__all__ = ["disk", "own_settings", "server", "server_on_small_disk"]
 CRASHES = 3
 DOWN_SECONDS = 5
 CLIENTS = 3
 ROOM = 16 * MIB
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[OwnServer]:
-    """A PostgreSQL that only this test uses."""
-    with own_server(tmp_path / "server") as server:
-        yield server
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[SmallDisk]:
-    disk = SmallDisk(tmp_path / "disk", 700 * MIB)
-    yield disk
-    disk.close()
-
-
-@pytest.fixture
-def server_on_small_disk(disk: SmallDisk) -> Iterator[OwnServer]:
-    with own_server(disk.folder / "var") as server:
-        yield server
-
-
-@pytest.fixture
-def own_settings(request: pytest.FixtureRequest, own_settings: Settings) -> Iterator[Settings]:
-    """Those of every test; the database is on the test's own server if it asks for one."""
-    name = next((name for name in request.fixturenames if name in ("server", "server_on_small_disk")), None)
-    if name is None:
-        yield own_settings
-        return
-    yield from settings_on(request.getfixturevalue(name), own_settings)
 
 
 def ask_for_everything(books: Books, caller: Caller, email: str, file_id: str) -> list[Answer]:

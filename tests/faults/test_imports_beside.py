@@ -5,6 +5,7 @@ import random
 import signal
 import threading
 import time
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -12,10 +13,20 @@ from sqlalchemy import text
 
 from tests.faults.books import Books, warm_up
 from tests.faults.conftest import SMALL
-from tests.faults.importing import ROWS, SHORT, await_end, note_import, start_import, visits
+from tests.faults.importing import (
+    LARGE,
+    ROWS,
+    SHORT,
+    await_end,
+    meet_a_copy,
+    note_import,
+    start_import,
+    visits,
+)
 from tests.faults.sending import Send, persistently
 from tests.faults.test_database import administer
 from tests.faults.test_disk import ROOM, assert_refused, rows, small_disk, stored
+from tests.faults.test_edge import migrate_to_next
 from tests.faults.test_web import kill_a_process
 from tests.live import Caller, Live, eventually
 from tests.proxy import Proxy
@@ -23,6 +34,7 @@ from tests.proxy import Proxy
 __all__ = ["small_disk"]
 FILES = 6
 ROUNDS = 4
+RENAMING = ["ALTER FUNCTION atendimento_has_counts() RENAME TO next_has_counts"]  # as `next_release` knows it
 NUMBERS = itertools.count()
 
 
@@ -32,7 +44,9 @@ def several(books: Books, caller: Caller) -> list[UUID]:
 
 
 @pytest.mark.parametrize("fault", ["6 emptied", "7 killed", "8 full"])
-def test_redis_is_away_or_empty_when_imports_are_asked_for(live: Live, books: Books, fault: str) -> None:
+def test_6_7_8_redis_is_emptied_killed_or_full_when_imports_are_asked_for(
+    live: Live, books: Books, fault: str
+) -> None:
     live.start_web(wait=False)
     live.start_scheduler(wait=False)
     live.start_worker()
@@ -177,4 +191,26 @@ def test_23_a_web_process_is_killed_at_any_moment_of_the_start_of_an_import(
         jobs.append(note_import(books, first, ROWS))
     assert len(caller.get("/api/v1/imports?per_page=50").json["data"]) == ROUNDS
     await_end(live, *jobs)
+    books.check()
+
+
+def test_26_a_release_changes_what_an_old_worker_needs_in_the_middle_of_an_import(
+    live: Live, books: Books, tmp_path: Path
+) -> None:
+    """It is put back whole, and done by a worker of the new release."""
+    live.start_web(wait=False)
+    live.start_scheduler(wait=False, **SHORT)
+    old = live.start_worker(worker_processes=1, **SHORT)
+    caller = warm_up(live, books, [SMALL])
+
+    def release() -> None:
+        migrate_to_next(live, tmp_path / "migrations", RENAMING)
+
+    job, _ = meet_a_copy(live, lambda: start_import(books, caller, next(NUMBERS), LARGE), release)
+    eventually("the old worker puts it back", lambda: live.job(job).error is not None, within=120)
+    with live.workshop.database.unit_of_work() as session:
+        assert session.scalar(text("SELECT count(*) FROM atendimento")) == 0
+    old.stop()
+    live.start_worker(worker_processes=1, kinds="tests.faults.next_release", **SHORT)
+    await_end(live, job)
     books.check()
