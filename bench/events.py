@@ -27,6 +27,7 @@ from src.config import Settings
 
 HEADING = "## Events"
 PER_CLIENT = 10  # events of each client before the first run
+UNKNOWN = 500_000  # events, of more clients than a process knows
 BATCH = 1_000
 MOST_SINGLES, MOST_BATCHES = 8_000, 40  # a second
 # As plain as the statements: no running figures, and no index but what keeps t unique.
@@ -295,15 +296,18 @@ def measured(given: Any) -> Iterator[list[str]]:
         yield report(ordering, given, found, batches)
     if given.many:
         with ExitStack() as stack:
-            small, large = (
-                started(stack, "global", rows, given.processes) for rows in (given.rows, given.many)
+            small, middle, large = (
+                started(stack, "global", rows, given.processes) for rows in (given.rows, UNKNOWN, given.many)
             )
             few, all_ = given.rows // PER_CLIENT, given.many // PER_CLIENT
             same, any_ = (growth(small, large, senders, given) for senders in (few, all_))
+            unknown = growth(middle, large, all_, given)
         yield [
             f"An event behind {given.many:,} others takes {same:.2f} times as long as behind {given.rows:,},",
             f"with {PER_CLIENT} of each client in both, when the same {few:,} clients send (one connection,",
             f"by turns); {any_:.2f} times, when any of its {all_:,} clients does: their pasts must be read.",
+            f"It is {unknown:.2f} times as long as behind {UNKNOWN:,} of {UNKNOWN // PER_CLIENT:,} clients,",
+            "where they must be read as well.",
             "",
         ]
 

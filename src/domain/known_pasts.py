@@ -43,5 +43,12 @@ class KnownPasts:
         while len(self._pasts) > MOST:
             del self._pasts[next(iter(self._pasts))]
 
+    def forget(self, names: Iterable[str]) -> None:
+        """What was kept of these has not come true; where there is one stream, no other's holds either."""
+        if self._left is not None:
+            self.clear()
+        for name in names:
+            self._pasts.pop(name, None)
+
     def clear(self) -> None:
         self._pasts.clear()

@@ -1,21 +1,23 @@
 """Takes events from all threads of a process: one thread writes, and what comes meanwhile goes with the next.
 
-So a lone caller never waits for company, and many at once share one transaction, one flush to the disk.
+So a lone caller never waits for company, and many at once share one transaction, one flush to the disk. While
+many events are written, those who come next are judged.
 """
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from src.database import Database
 from src.domain.event_batches import Outcome
 from src.domain.events import EventsBusy, NewEvent
-from src.services.events import EventMemory, EventService, Overtaken, tell
+from src.services.events import Ahead, EventMemory, EventService, Overtaken, judge_ahead, tell
 from src.statements import NoLongerSo, Reading
 
 MOST_AT_ONCE = 2_000  # events in one transaction, so that nobody waits long for its end
 MOST_WAITING = 10_000
+MANY = 100  # events, whose writing takes as long as to judge others
 FREE_TRIES = 2  # then the streams are held first
 TRIES = 5
 
@@ -54,7 +56,11 @@ class EventIntake:
         self.memory = memory
         self._door = threading.Lock()
         self._waiting: list[_Ticket] = []
-        self._is_writing = False
+        self._is_led = False  # whether somebody writes, and hands on to those who wait
+        self._led: list[_Ticket] | None = None  # what is written, until that is done
+        self._writing = threading.Lock()  # whoever holds it may write
+        self._judging = threading.Lock()  # and this one, judge by the memory, and change it
+        self._losses = 0  # how often something that was judged ahead was not stored
 
     def append(self, events: Sequence[NewEvent]) -> list[Outcome]:
         """Store these events, in this order and one transaction; an outcome for each."""
@@ -76,7 +82,7 @@ class EventIntake:
                 busy = EventsBusy("More events are waiting than can be written; try again in a moment.")
                 return [busy] * len(tickets)
             self._waiting += tickets
-            leads, self._is_writing = not self._is_writing, True
+            leads, self._is_led = not self._is_led, True
         for ticket in tickets:
             if not leads:
                 ticket.turn.acquire()
@@ -86,19 +92,25 @@ class EventIntake:
         return [(ticket.outcomes or []) if ticket.error is None else ticket.error for ticket in tickets]
 
     def _lead(self) -> None:
-        """Write what waits, and hand on to the first of those who came meanwhile."""
+        """Write what waits."""
         with self._door:
-            mine = self._taken()
+            mine = self._led = self._taken()
         try:
             self._write(mine)
         finally:
-            with self._door:
-                following = self._waiting[0] if self._waiting else None
-                self._is_writing = following is not None
+            self._hand_on(mine)
             for ticket in mine[1:]:
                 ticket.turn.release()
-            if following:
-                following.turn.release()
+
+    def _hand_on(self, mine: list[_Ticket]) -> None:
+        """To the first of those who came meanwhile, unless that is done."""
+        with self._door:
+            if self._led is not mine:
+                return
+            following = self._waiting[0] if self._waiting else None
+            self._led, self._is_led = None, following is not None
+        if following:
+            following.turn.release()
 
     def _taken(self) -> list[_Ticket]:
         """The first tickets, as many as go into one transaction; ours is the first of all."""
@@ -116,29 +128,62 @@ class EventIntake:
         The first of them is of this thread."""
         order = sorted(tickets, key=lambda ticket: ticket.events[0].t)
         try:
-            outcomes = iter(self._stored(order))
+            outcomes = iter(self._stored(order, tickets))
             for ticket in order:
                 if ticket.error is None:
                     ticket.outcomes = [next(outcomes) for _ in ticket.events]
         except BaseException as error:  # noqa: BLE001  raised where each of them waits
-            self.memory.pasts.clear()  # the database may come back as another, restored one
             for ticket in tickets:
                 ticket.error = error
             if not isinstance(error, Exception):  # this thread is to end, and the others go on
                 for ticket in tickets[1:]:
                     ticket.error = EventsBusy("The writing was interrupted; send it again.")
 
-    def _stored(self, tickets: Sequence[_Ticket]) -> list[Outcome]:
+    def _stored(self, order: Sequence[_Ticket], mine: list[_Ticket]) -> list[Outcome]:
+        """In one round trip, if what is known from before will do; else after reading."""
+        with self._judging:
+            ahead, losses = judge_ahead(self.memory, *_together(order)), self._losses
+        with self._writing:
+            try:
+                if ahead is not None:
+                    if losses == self._losses and self._comes_true(ahead, mine):
+                        return ahead.outcomes
+                    self._forget(ahead.assumed.pasts)
+                with self._judging:
+                    return self._read_first(order)
+            except BaseException:
+                self._forget()  # all of it: the database may come back as another, restored one
+                raise
+
+    def _comes_true(self, ahead: Ahead, mine: list[_Ticket]) -> bool:
+        """Store what was judged by what is known. If it takes long, who comes next is judged meanwhile."""
+        if len(ahead.outcomes) >= MANY:
+            self._hand_on(mine)
+        with self.database.transaction() as transaction:
+            return EventService(transaction, self.memory).write_ahead(ahead)
+
+    def _forget(self, names: Collection[str] | None = None) -> None:
+        """Who was judged since is judged anew: it was by events that are not stored."""
+        with self._judging:
+            self._losses += 1
+            self.memory.is_alone = False
+            if names is None:
+                self.memory.pasts.clear()
+            else:
+                self.memory.pasts.forget(names)
+
+    def _read_first(self, tickets: Sequence[_Ticket]) -> list[Outcome]:
         """Tried anew when another process was quicker; at last with the streams held, so that none can be.
 
         Without those of whose senders something else holds by now.
         """
         attempt = 0
         while tickets:
-            events = [event for ticket in tickets for event in ticket.events]
-            known = {ticket.known for ticket in tickets if ticket.known is not None}
+            events, known = _together(tickets)
             try:
-                return self._appended(events, known, attempt)
+                with self.database.transaction() as transaction:
+                    service = EventService(transaction, self.memory)
+                    outcomes = service.append(events, known=known, is_held=attempt >= FREE_TRIES)
             except NoLongerSo as changed:
                 for ticket in tickets:
                     if ticket.known in changed.readings:
@@ -148,21 +193,13 @@ class EventIntake:
                 attempt += 1
                 if attempt == TRIES:
                     raise EventsBusy("Others write the same moments just now; try again.") from None
+            else:
+                service.remember()
+                return outcomes
         return []
 
-    def _appended(
-        self, events: Sequence[NewEvent], known: Collection[Reading], attempt: int
-    ) -> list[Outcome]:
-        """In one round trip, if what is known from before will do; else after reading."""
-        if attempt == 0 and self.memory.is_alone:
-            with self.database.transaction() as transaction:
-                service = EventService(transaction, self.memory)
-                found = service.append_unread(events, known=known)
-            if found is not None:
-                service.remember()
-                return found
-        with self.database.transaction() as transaction:
-            service = EventService(transaction, self.memory)
-            outcomes = service.append(events, known=known, is_held=attempt >= FREE_TRIES)
-        service.remember()
-        return outcomes
+
+def _together(tickets: Iterable[_Ticket]) -> tuple[list[NewEvent], set[Reading]]:
+    """All their events, and what must still be so of their senders."""
+    events = [event for ticket in tickets for event in ticket.events]
+    return events, {ticket.known for ticket in tickets if ticket.known is not None}

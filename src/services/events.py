@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from src.config import Settings
 from src.domain.alerts import RuleSet
-from src.domain.event_batches import Accepted, Judge, Outcome, Past, looks_back
+from src.domain.event_batches import Accepted, Batch, Judge, Outcome, Past, looks_back
 from src.domain.events import NewEvent, Ordering, OrderIsFixed, TimeUnit
 from src.domain.known_pasts import KnownPasts
 from src.repositories.alert_rules import AlertRuleRepository
@@ -43,6 +43,46 @@ class EventMemory:
         unit = TimeUnit(settings.event_time_unit)
         ahead = settings.event_max_ahead_seconds
         return cls(Ordering(settings.event_ordering), unit, ahead * unit.per_second if ahead else None)
+
+    def earliest(self, events: Iterable[NewEvent]) -> float:
+        """From what time on, in seconds, all of them may be written."""
+        last = max(event.t for event in events)
+        return 0.0 if self.max_ahead is None else (last - self.max_ahead) / self.unit.per_second
+
+    def keep(self, pasts: Mapping[str, Past], latest: Mapping[int, int]) -> None:
+        """How far the streams came with what was stored, or will be."""
+        self.pasts.keep(pasts, latest, depths(self.rules.needs))
+
+
+class Ahead(NamedTuple):
+    """Events that were judged before those before them were stored, and what must be so, that they may be."""
+
+    outcomes: list[Outcome]
+    batch: Batch
+    assumed: Assumed
+
+
+def judge_ahead(
+    memory: EventMemory, events: Sequence[NewEvent], known: Collection[Reading] = ()
+) -> Ahead | None:
+    """Judge by what is known since the last judging; None if that is not enough.
+
+    From now on it goes by these events as well: are they not stored, all that it knows must be forgotten.
+    """
+    if not memory.is_fixed or not memory.is_alone or len(known) > MOST_KNOWN:
+        return None
+    pasts = memory.pasts.take_all({event.client for event in events})
+    if not pasts:
+        return None
+    if looks_back(events, pasts, memory.rules):
+        memory.keep(pasts, {})
+        return None
+    judge = Judge(memory.rules, pasts, {}, None)
+    outcomes = judge.judge(events)
+    if len(judge.batch.events) < len(events):
+        return None
+    memory.keep(pasts, judge.batch.latest)
+    return Ahead(outcomes, judge.batch, Assumed(pasts, memory.revision, known, memory.earliest(events)))
 
 
 class EventService:
@@ -79,33 +119,14 @@ class EventService:
             raise Overtaken
         return outcomes
 
-    def append_unread(
-        self, events: Sequence[NewEvent], *, known: Collection[Reading] = ()
-    ) -> list[Outcome] | None:
-        """The same in one round trip, by what is known since the last writing; None, with nothing stored, if
-        that is not enough, or something of it is no longer so."""
-        memory = self.memory
-        if not memory.is_fixed or len(known) > MOST_KNOWN:
-            return None
-        pasts = memory.pasts.take_all({event.client for event in events})
-        if not pasts:
-            return None
-        if looks_back(events, pasts, memory.rules):
-            memory.pasts.keep(pasts, {}, depths(memory.rules.needs))
-            return None
-        judge = Judge(memory.rules, pasts, {}, None)
-        self._written = pasts, judge.batch.latest
-        outcomes = judge.judge(events)
-        if len(judge.batch.events) < len(events):
-            return None
-        assumed = Assumed(pasts, memory.revision, known, self._earliest(events))
-        memory.is_alone = self.log.write(judge.batch, assumed=assumed)
-        return outcomes if memory.is_alone else None
+    def write_ahead(self, ahead: "Ahead") -> bool:
+        """Store them, if what they were judged by is so."""
+        return self.log.write(ahead.batch, assumed=ahead.assumed)
 
     def remember(self) -> None:
         """What was appended is committed: the order is fixed, and how far the clients came is known."""
         self.memory.is_fixed = True
-        self.memory.pasts.keep(*self._written, depths(self.memory.rules.needs))
+        self.memory.keep(*self._written)
 
     def check_order(self) -> None:
         """Raise when the order or the unit was fixed otherwise; without an event, nothing is."""
@@ -136,12 +157,6 @@ class EventService:
         if looks := looks_back(events, snapshot.pasts, self.memory.rules):
             self.log.look_back(looks, snapshot.pasts.values())
         return snapshot
-
-    def _earliest(self, events: Iterable[NewEvent]) -> float:
-        """From what time on, in seconds, all of them may be written."""
-        ahead = self.memory.max_ahead
-        last = max(event.t for event in events)
-        return 0.0 if ahead is None else (last - ahead) / self.memory.unit.per_second
 
     def _bound(self, snapshot: Snapshot) -> int | None:
         ahead = self.memory.max_ahead

@@ -89,3 +89,14 @@ def test_of_too_many_the_one_that_was_used_longest_ago_goes() -> None:
     known.keep(known.take(["0"]), {}, (1, 1))
     known.keep({"one more": a_past(0, 5, stream=1)}, {}, (1, 1))
     assert known.take(["0", "1", "2"]).keys() == {"0", "2"}
+
+
+def test_what_has_not_come_true_is_forgotten_with_all_that_hung_on_it() -> None:
+    known = KnownPasts()
+    known.keep({"a": a_past(1, 5), "b": a_past(2, 5)}, {ALL: 7}, (1, 1))
+    known.forget(["a"])
+    assert known.take(["a", "b"]) == {}
+    known = KnownPasts()
+    known.keep({"a": a_past(1, 5, stream=1), "b": a_past(2, 5, stream=2)}, {1: 7}, (1, 1))
+    known.forget(["a", "nobody"])
+    assert {name: past.latest for name, past in known.take(["a", "b"]).items()} == {"b": 5}

@@ -1,6 +1,8 @@
 """Many write events at once, from several processes: one order, nothing lost, alerts as if one by one."""
 
 import random
+from collections.abc import Sequence
+from concurrent.futures import Future
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -17,6 +19,7 @@ from src.domain.events import (
     LAST_T,
     DuplicateTimestamp,
     EventIdReused,
+    NewEvent,
     OrderIsFixed,
     TimestampInTheFuture,
     TimestampNotRising,
@@ -24,7 +27,7 @@ from src.domain.events import (
 )
 from src.services import event_intake
 from src.services.event_intake import EventIntake, Sent
-from src.services.events import EventMemory, EventService, Overtaken
+from src.services.events import Ahead, EventMemory, EventService, Overtaken, judge_ahead
 from src.statements import Call, NoLongerSo, Reading
 from src.wiring import EXTENSION
 from tests.committing import Workshop
@@ -32,6 +35,7 @@ from tests.domain.alerts.making import SHIPPED
 from tests.domain.alerts.model import Past, causes, cents
 from tests.factories.clients import a_client
 from tests.factories.events import alerts, an_event, stored
+from tests.leftovers import wait_until
 from tests.proxy import Proxy, socket_of, through
 
 ORDERINGS = ["global", "per_client"]
@@ -218,6 +222,50 @@ def test_an_event_written_at_once_whose_stream_was_elsewhere_is_not_taken_for_st
         slow.database.bind.engine.dispose()
     with workshop.database.unit_of_work() as session:
         assert [t for _, t, _, _ in stored(session)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("is_overtaken", [False, True])
+def test_who_comes_while_many_are_written_is_judged_by_them_and_anew_if_they_are_not_stored(
+    workshop: Workshop, clients: list[str], monkeypatch: pytest.MonkeyPatch, is_overtaken: bool
+) -> None:
+    monkeypatch.setattr(event_intake, "MANY", 2)
+    intake, quick = (process(workshop, "global") for _ in range(2))
+    intake.append([an_event("withdraw", "1", clients[0], 1)])
+    following: list[Future[Any]] = []
+    write_ahead = EventService.write_ahead
+
+    def write_while_others_come(service: EventService, ahead: Ahead) -> bool:
+        if service.memory is intake.memory and not following:
+            following.append(
+                workshop.in_thread(lambda: intake.append([an_event("withdraw", "1", clients[0], 9)]))
+            )
+            assert wait_until(lambda: judged == [2, 1])
+            if is_overtaken:
+                quick.append([an_event("withdraw", "1", clients[0], 2)])
+        return write_ahead(service, ahead)
+
+    judged: list[int] = []
+
+    def judge(memory: EventMemory, events: Sequence[NewEvent], known: Any) -> Ahead | None:
+        found = judge_ahead(memory, events, known)
+        judged.append(len(found.outcomes) if found else 0)
+        return found
+
+    monkeypatch.setattr(EventService, "write_ahead", write_while_others_come)
+    monkeypatch.setattr(event_intake, "judge_ahead", judge)
+    both = intake.append([an_event("withdraw", "1", clients[0], t) for t in (5, 6)])
+    outcomes = [*both, *following[0].result(timeout=30)]
+    times = [1, 2, 5, 6, 9] if is_overtaken else [1, 5, 6, 9]
+    with workshop.database.unit_of_work() as session:
+        assert [t for _, t, _, _ in stored(session)] == times
+        assert [(t, causes) for _, t, _, causes in alerts(session)] == [
+            (times[place], times[place - 2 : place + 1]) for place in range(2, len(times))
+        ]
+    assert [[hit.rule.code for hit in one.hits] for one in outcomes] == [
+        [30] if is_overtaken else [],
+        [30],
+        [30],
+    ]
 
 
 def test_an_event_of_a_client_who_is_known_is_judged_and_stored_in_one_round_trip(
