@@ -18,6 +18,11 @@ NO_ROOM = ("No space left", "File too large", "max_temp_directory_size")
 MEMORY_SHARE = 0.4  # of the child's memory; the rest is for Python, libraries and what DuckDB does not count
 
 
+def memory_of(sandbox: Sandbox) -> int:
+    """How much of a child's memory DuckDB has; what has no room there goes to disk."""
+    return int(sandbox.memory * MEMORY_SHARE)
+
+
 @contextmanager
 def connect(
     folder: Path,
@@ -48,7 +53,7 @@ def sessions(
     import duckdb
 
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{int(sandbox.memory * MEMORY_SHARE) // MIB}MiB",
+        "memory_limit": f"{memory_of(sandbox) // MIB}MiB",
         "threads": THREADS,
         "temp_directory": str(folder / "spill"),
         "max_temp_directory_size": f"{sandbox.disk // MIB}MiB",

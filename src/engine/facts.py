@@ -8,6 +8,7 @@ from math import ceil, log10
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
+from src.engine.grouping import StoredColumn, group
 from src.engine.reading.kinds import BLANKS, BLANKS_IN_SQL, Kind, choose, fitting
 from src.engine.values import Bin, ColumnProfile, Count
 
@@ -25,10 +26,10 @@ DIGITS, PLACES = 37, 18  # of a DECIMAL in which sums are exact
 
 
 def profile_column(
-    connection: "DuckDBPyConnection", source: str, place: int, name: str, decimal: str
+    connection: "DuckDBPyConnection", column: StoredColumn, name: str, decimal: str, memory: int
 ) -> tuple[ColumnProfile, tuple[Kind, ...]]:
-    """The profile of the column at `place`, and all the ways in which it could be read."""
-    _group(connection, source, f"c{place}")
+    """The profile of a column, and all the ways in which it could be read."""
+    group(connection, column, memory)
     kinds = _fitting(connection)
     kind = choose(kinds, decimal)
     facts = _one(connection, f"select {COUNTS}, {_bounds(kind)} from grouped")
@@ -48,13 +49,6 @@ def profile_column(
     )
     connection.execute("drop table grouped")
     return profile, kinds
-
-
-def _group(connection: "DuckDBPyConnection", source: str, name: str) -> None:
-    """One row per distinct value; a value that starts below '!' may be blank, and what is blank is empty."""
-    is_blank = f"{name} < '!' and trim({name}, E'{BLANKS_IN_SQL}') = ''"
-    value = f"case when {name} >= '!' then {name} when {is_blank} then null else {name} end as v"
-    connection.execute(f"create temp table grouped as select {value}, count(*) as n from {source} group by 1")
 
 
 def _fitting(connection: "DuckDBPyConnection") -> tuple[Kind, ...]:

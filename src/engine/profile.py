@@ -7,8 +7,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.engine.duck import RESERVED, connect
+from src.engine.duck import RESERVED, connect, memory_of
 from src.engine.facts import profile_column
+from src.engine.grouping import stored_columns
 from src.engine.reading.kinds import Kind, column, decimal_mark
 from src.engine.reading.relation import Relation
 from src.engine.reading.tables import read_table
@@ -80,27 +81,32 @@ def read_profile(
         arguments = read_table(arguments["file"], folder, sandbox, on_progress)
     relation, detected = Relation.from_json(arguments["relation"]), Detected.from_json(arguments["detected"])
     with connect(folder, [Path(file) for file in relation.files], sandbox) as connection:
-        found = _profile_of(connection, relation, detected, on_progress)
+        found = _profile_of(connection, relation, detected, memory_of(sandbox), on_progress)
     return asdict(found) | {"regular": arguments["regular"]}
 
 
 def _profile_of(
-    connection: "DuckDBPyConnection", relation: Relation, detected: Detected, on_progress: OnProgress
+    connection: "DuckDBPyConnection",
+    relation: Relation,
+    detected: Detected,
+    memory: int,
+    on_progress: OnProgress,
 ) -> Profile:
     """Column by column; those that could be read with either decimal mark follow what the whole file says."""
     names, decimal = relation.names, detected.decimal or "."
     profiles: list[ColumnProfile] = []
     kinds: list[tuple[Kind, ...]] = []
+    stored = stored_columns(connection, relation)
     for place, name in enumerate(names):
         on_progress(place, len(names), "columns")
-        facts, fits = profile_column(connection, relation.source(place), place, name, decimal)
+        facts, fits = profile_column(connection, stored[place], name, decimal, memory)
         profiles.append(facts)
         kinds.append(fits)
     mark = decimal_mark(kinds, detected.delimiter)
     columns = tuple(column(name, fits, mark) for name, fits in zip(names, kinds, strict=True))
     for place, read in enumerate(columns):
         if read.is_ambiguous and read.decimal and mark != decimal:
-            profiles[place], _ = profile_column(connection, relation.source(place), place, read.name, mark)
+            profiles[place], _ = profile_column(connection, stored[place], read.name, mark, memory)
     on_progress(len(names), len(names), "columns")
     return Profile(
         detected=replace(detected, columns=columns, decimal=mark), rows=relation.rows, columns=tuple(profiles)

@@ -1,0 +1,67 @@
+"""A column's different values with counts, as the table `grouped`: found in passes, if there are many."""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import TYPE_CHECKING
+
+from src.engine.duck import quoted
+from src.engine.reading.kinds import BLANKS_IN_SQL
+from src.engine.reading.relation import Relation
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+PER_GROUP = 40  # bytes that DuckDB keeps of each value besides its text
+MEMORIES = 2  # that a pass may fill: what has no room goes to disk, but from about five on it gives up
+UNUSED_BITS = 32  # of a hash: by those above and below, DuckDB spreads a pass over its own tables
+
+
+@dataclass(frozen=True)
+class StoredColumn:
+    """A column on disk: where SQL selects it, and at most how many bytes its different texts have."""
+
+    source: str
+    key: str
+    rows: int
+    texts: int
+
+
+def stored_columns(connection: "DuckDBPyConnection", relation: Relation) -> list[StoredColumn]:
+    """All of a relation. Uncompressed, each value is there in full, at least once."""
+    files = ", ".join(map(quoted, relation.files))
+    sizes = dict(
+        connection.execute(
+            "select path_in_schema, sum(total_uncompressed_size)::bigint "
+            f"from parquet_metadata([{files}]) group by 1"
+        ).fetchall()
+    )
+    return [
+        StoredColumn(relation.source(place), f"c{place}", relation.rows, sizes.get(f"c{place}", 0))
+        for place in range(len(relation.names))
+    ]
+
+
+def group(connection: "DuckDBPyConnection", column: StoredColumn, memory: int) -> None:
+    """One row per distinct value; a value that starts below '!' may be blank, and what is blank is empty."""
+    name = column.key
+    is_blank = f"{name} < '!' and trim({name}, E'{BLANKS_IN_SQL}') = ''"
+    value = f"case when {name} >= '!' then {name} when {is_blank} then null else {name} end as v"
+    passes = _passes(connection, column, memory)
+    for number in range(passes):
+        into = "insert into grouped" if number else "create temp table grouped as"
+        part = f"where (hash(v) >> {UNUSED_BITS}) % {passes} = {number}" if passes > 1 else ""
+        connection.execute(
+            f"{into} select v, count(*) as n from (select {value} from {column.source}) {part} group by 1"
+        )
+
+
+def _passes(connection: "DuckDBPyConnection", column: StoredColumn, memory: int) -> int:
+    """As few as the groups have room for. Only where they might be too many for one, they are estimated."""
+    room = MEMORIES * memory
+    if column.rows * PER_GROUP + column.texts <= room:
+        return 1
+    ((distinct, longest),) = connection.execute(
+        f"select approx_count_distinct({column.key}), max(strlen({column.key})) from {column.source}"
+    ).fetchall()
+    needed: int = distinct * PER_GROUP + min(column.texts, distinct * (longest or 0))
+    return max(1, ceil(needed / room))
