@@ -119,7 +119,7 @@ class EventService:
             raise Overtaken
         return outcomes
 
-    def write_ahead(self, ahead: "Ahead") -> bool:
+    def write_ahead(self, ahead: Ahead) -> bool:
         """Store them, if what they were judged by is so."""
         return self.log.write(ahead.batch, assumed=ahead.assumed)
 
