@@ -22,10 +22,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from src.config import Settings
-from src.embedded import EmbeddedError, EmbeddedServers, celery_url, limiter_url, resolve
+from src.embedded import EmbeddedError, EmbeddedServers, celery_url, limiter_url, postgres, resolve
 from src.embedded.addresses import socket_folder
 from src.embedded.attachment import LOG_BYTES
-from src.embedded.postgres import programs
+from src.embedded.postgres import Postgres, programs
 from src.embedded.redis import program
 from src.embedded.server import StopPlan, end_leftovers
 from src.embedded.user import ServerUser, is_reachable
@@ -216,6 +216,21 @@ def test_the_role_of_the_service_is_not_a_superuser_and_may_create_databases(var
     with EmbeddedServers(var, redis=False) as servers, connect(servers) as connection:
         assert connection.execute("SHOW is_superuser").fetchone() == ("off",)
         connection.execute("CREATE DATABASE another TEMPLATE indicators")
+
+
+@pytest.mark.parametrize(
+    ("limits", "buffers"), [(("max",), None), (("max", "2147483648"), 512), (("536870912",), 128), ((), None)]
+)
+def test_postgresql_has_a_quarter_of_the_memory_that_we_may_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limits: tuple[str, ...], buffers: int | None
+) -> None:
+    places = [tmp_path / str(number) for number in range(2)]
+    for place, limit in zip(places, limits, strict=False):
+        place.write_text(f"{limit}\n")
+    monkeypatch.setattr(postgres, "MEMORY_LIMITS", places)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
+    expected = min(max(machine // 4, 128), 4096)
+    assert f"shared_buffers={min(buffers or expected, expected)}MB" in Postgres(tmp_path).argv()
 
 
 @needs_root

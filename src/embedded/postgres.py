@@ -5,6 +5,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,7 +18,12 @@ from src.embedded.user import ServerUser, system_name
 MAJOR = 18
 MIB = 1024 * 1024
 SHARED_MEMORY = 256 * MIB
-LEAST_BUFFERS, MOST_BUFFERS = 128 * MIB, 512 * MIB
+LEAST_BUFFERS, MOST_BUFFERS = 128 * MIB, 4096 * MIB
+# What a container may use, as the two versions of control groups tell it.
+MEMORY_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -153,6 +159,15 @@ def _shared_memory() -> str:
 
 
 def _buffers() -> int:
-    """A quarter of the machine's memory, within bounds: it is taken as it is used."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(max(memory // 4, LEAST_BUFFERS), MOST_BUFFERS)
+    """A quarter of the memory, within bounds: it is taken as it is used. Indexes of large tables that have no
+    room there are read and written over and over by an import."""
+    return min(max(memory() // 4, LEAST_BUFFERS), MOST_BUFFERS)
+
+
+def memory() -> int:
+    """What we may use: all that the machine has, unless this is a container that may use less."""
+    found = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for limit in MEMORY_LIMITS:
+        with suppress(OSError, ValueError):  # there is none, or it says "max"
+            found.append(int(limit.read_text()))
+    return min(found)
