@@ -181,14 +181,14 @@ def table(path: Path, folder: Path) -> Table:
 
 def ours(plan: Plan, tables: Sequence[Table], folder: Path, target: Path) -> Ran:
     files = {"input": tables[0].file, "reference": tables[1].file}
-    return run_query(Query(plan.rows, files, "csv"), target, work_dir=folder)
+    return run_query(Query(plan.rows, files, "csv"), target, work_dir=folder, memory_limit=plan.memory)
 
 
 def whole(plan: Plan, tables: Sequence[Table], target: Path) -> object:
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
 
         def run(questions: Sequence[Question]) -> list[Ran]:
-            return run_queries(questions, work_dir=Path(folder))
+            return run_queries(questions, work_dir=Path(folder), memory_limit=plan.memory)
 
         return Making(plan, tables[0], tables[1], Path(folder), run).make().figures
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ class _Work:
     def made(self, report: Report, table: Table, reference: Table | None) -> tuple[Made, Kept]:
         rules = read_rules(report.document)
         plan = plan_of(rules, table, reference, values_of(rules, report.parameters), "csv")
-        made = Making(plan, table, reference, self.folder, self.answers).make()
+        made = Making(plan, table, reference, self.folder, partial(self.answers, plan.memory)).make()
         kept: Kept = {"table_file_id": self.kept(made.report, f"{report.name}.csv", "csv")}
         if report.format != "csv":
             target = self.folder / f"report.{report.format}"
@@ -89,10 +90,11 @@ class _Work:
                 kept[f"{name}_file_id"] = self.kept(path, f"{report.name}-{name}.csv", "csv")
         return made, kept
 
-    def answers(self, questions: Sequence[Question]) -> list[Ran]:
+    def answers(self, memory: int, questions: Sequence[Question]) -> list[Ran]:
         found = run_queries(
             questions,
             work_dir=self.folder,
+            memory_limit=memory,
             on_progress=self.run.progress,
             should_stop=self.run.should_stop,
             limits=read_limits(self.run.adapters.settings),

@@ -13,13 +13,15 @@ from src.domain.formulas.types import TEXT
 from src.domain.rules import Lookup, Rules
 from src.engine.formulas import Computed, aggregates_in, as_text, compute, compute_aggregate
 from src.engine.queries.rows import ROW, QueryColumn, Rows, scan
+from src.engine.queries.running import MEMORY
 from src.engine.queries.statements import OutputFormat
 from src.engine.reports.cells import Cell, constants
 from src.engine.reports.lookups import beside, listed, resolved
 from src.engine.reports.values import Table, UnknownColumns
-from src.engine.values import Column, ColumnType
+from src.engine.values import MIB, Column, ColumnType
 
 MOST_LISTED = 100_000
+PASSING_BY = 768 * MIB
 COLUMN_TYPES: Mapping[str, ColumnType] = {
     "number": "decimal",
     "double": "decimal",
@@ -49,6 +51,14 @@ class Plan:
     rows: Rows
     outputs: Sequence[Output]
     failing: Rows | None
+
+    @property
+    def memory(self) -> int:
+        """What the child may have: rows that pass by one after the other leave the rest to others.
+
+        Only what they miss is gathered then, and takes what there is before it goes to disk.
+        """
+        return PASSING_BY if self.rows.is_streamed else MEMORY
 
 
 def plan_of(
