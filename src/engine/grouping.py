@@ -2,17 +2,21 @@
 
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.engine.duck import quoted
 from src.engine.reading.kinds import BLANKS_IN_SQL
 from src.engine.reading.relation import Relation
+from src.engine.values import MIB
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 PER_GROUP = 40  # bytes that DuckDB keeps of each value besides its text
 MEMORIES = 2  # that a pass may fill: what has no room goes to disk, but from about five on it gives up
+SMALL = 2 * MIB
+MOST_UNPACKED = 255  # times as large as it is packed: more, LZ4 cannot save
 UNUSED_BITS = 32  # of a hash: by those above and below, DuckDB spreads a pass over its own tables
 
 
@@ -27,18 +31,22 @@ class StoredColumn:
 
 
 def stored_columns(connection: "DuckDBPyConnection", relation: Relation) -> list[StoredColumn]:
-    """All of a relation. Uncompressed, each value is there in full, at least once."""
-    files = ", ".join(map(quoted, relation.files))
-    sizes = dict(
-        connection.execute(
-            "select path_in_schema, sum(total_uncompressed_size)::bigint "
-            f"from parquet_metadata([{files}]) group by 1"
-        ).fetchall()
-    )
+    """All of a relation. Only of what is not small anyway it is worth asking how large the columns are."""
+    packed = sum(Path(file).stat().st_size for file in relation.files)
+    sizes = _sizes(connection, relation) if packed > SMALL else {}
+    keys = [f"c{place}" for place in range(len(relation.names))]
     return [
-        StoredColumn(relation.source(place), f"c{place}", relation.rows, sizes.get(f"c{place}", 0))
-        for place in range(len(relation.names))
+        StoredColumn(relation.source(place), key, relation.rows, sizes.get(key, MOST_UNPACKED * packed))
+        for place, key in enumerate(keys)
     ]
+
+
+def _sizes(connection: "DuckDBPyConnection", relation: Relation) -> dict[str, int]:
+    """Of the columns, uncompressed: each value is there in full, at least once."""
+    files = ", ".join(map(quoted, relation.files))
+    size = "sum(total_uncompressed_size)::bigint"
+    query = f"select path_in_schema, {size} from parquet_metadata([{files}]) group by 1"
+    return dict(connection.execute(query).fetchall())
 
 
 def group(connection: "DuckDBPyConnection", column: StoredColumn, memory: int) -> None:
