@@ -98,3 +98,17 @@ class Stack:
         answer = self.request("GET", path)
         assert answer.status == 200, answer
         return answer.json
+
+    def finished(self, job_id: str, *, within: float = 180) -> Any:
+        """The job once it is done; fails when it ends otherwise, or takes longer."""
+        deadline = time.monotonic() + within
+        while (job := self.get(f"/api/v1/jobs/{job_id}?wait=20"))["state"] in ("queued", "running"):
+            assert time.monotonic() < deadline, job
+        assert job["state"] == "done", job
+        return job
+
+    def uploaded(self, name: str, content: bytes) -> str:
+        """The id of a file that was uploaded."""
+        answer = self.request("POST", f"/api/v1/files?filename={name}", content)
+        assert answer.status == 201, answer
+        return str(answer.json["id"])

@@ -30,14 +30,10 @@ def imported(stack: Stack, number: int) -> Any:
     """Upload a file and import it, with a bad row at its end; the import when it is done."""
     content, on_time = visits(number)
     content += f"{number}-bad,c1,Ana,Sul,never,\n".encode()
-    uploaded = stack.request("POST", f"/api/v1/files?filename=visits-{number}.csv", content)
-    assert uploaded.status == 201, uploaded
-    body = {"dataset": "atendimentos", "file_id": uploaded.json["id"]}
+    body = {"dataset": "atendimentos", "file_id": stack.uploaded(f"visits-{number}.csv", content)}
     started = stack.request("POST", "/api/v1/imports", body)
     assert started.status == 202, started
-    deadline = time.monotonic() + 180
-    while stack.get(f"/api/v1/jobs/{started.json['job_id']}?wait=20")["state"] in ("queued", "running"):
-        assert time.monotonic() < deadline
+    stack.finished(started.json["job_id"])
     done = stack.get(f"/api/v1/imports/{started.json['id']}")
     assert (done["state"], done["inserted"], done["rejected"]) == ("done", ROWS, 1), done
     shown = stack.get("/api/v1/atendimento/angel_productivity?at_most=500")["data"]
