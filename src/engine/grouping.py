@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 PER_GROUP = 40  # bytes that DuckDB keeps of each value besides its text
 MEMORIES = 2  # that a pass may fill: what has no room goes to disk, but from about five on it gives up
-SMALL = 2 * MIB
+SMALL = 2 * MIB  # of a relation: to ask how large its columns are would take as long as to group one
 MOST_UNPACKED = 255  # times as large as it is packed: more, LZ4 cannot save
-UNUSED_BITS = 32  # of a hash: by those above and below, DuckDB spreads a pass over its own tables
+LOW_BITS = 32  # of a hash: by those, DuckDB finds a place in its tables; in a pass, they must not be alike
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def group(connection: "DuckDBPyConnection", column: StoredColumn, memory: int) -
     passes = _passes(connection, column, memory)
     for number in range(passes):
         into = "insert into grouped" if number else "create temp table grouped as"
-        part = f"where (hash(v) >> {UNUSED_BITS}) % {passes} = {number}" if passes > 1 else ""
+        part = f"where (hash(v) >> {LOW_BITS}) % {passes} = {number}" if passes > 1 else ""
         connection.execute(
             f"{into} select v, count(*) as n from (select {value} from {column.source}) {part} group by 1"
         )
