@@ -18,8 +18,10 @@ from src.domain.datasets import Field
 from src.engine.imports.copying import CopyStream, refused_schema, row_schema
 from src.engine.imports.plans import LoadPlan
 
-ROWS = 65_536  # of a block; sorted together: neighbours in an index are written together
-FIRST_ROWS = 8_192  # of the first block, so that writing begins soon; the next ones are twice as large each
+# Rows of a block are sorted together, so that neighbours in an index are written together: the more there are
+# already, the farther apart are those of few.
+FIRST_ROWS, ROWS, MOST_ROWS = 8_192, 65_536, 131_072
+PART = 16
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 MOST_NAMES = 1_000_000  # they are in the memory of one process
 
@@ -34,7 +36,7 @@ class Spool:
         self._plain = row_schema(plan)
         self._numbers = {place: _Numbers() for place, field in enumerate(fields) if field.reference}
         self._waiting: list[pa.RecordBatch] = []
-        self._rows = self._blocks = 0
+        self._rows = self._blocks = self._kept = 0
         self._wanted = FIRST_ROWS
 
     def __enter__(self) -> Self:
@@ -59,7 +61,7 @@ class Spool:
             rows = rows.slice(len(part))
             if self._rows == self._wanted:
                 self._write()
-                self._wanted = min(2 * self._wanted, ROWS)
+                self._wanted = rows_of_next(self._wanted, self._kept)
 
     def _write(self) -> None:
         columns = [
@@ -81,7 +83,13 @@ class Spool:
         rest = memoryview(json.dumps(told).encode() + b"\n")
         while rest:
             rest = rest[os.write(self._pipe, rest) :]
+        self._kept += self._rows
         self._waiting, self._rows, self._blocks = [], 0, self._blocks + 1
+
+
+def rows_of_next(last: int, kept: int) -> int:
+    """The first blocks are small, so that writing begins soon; of a long file they become larger."""
+    return max(min(2 * last, ROWS), min(kept // PART, MOST_ROWS))
 
 
 class Refused:
