@@ -5,7 +5,8 @@ MAKEFLAGS += --no-print-directory
 # Many small processes run here, and each would compile the sources anew, where the environment forbids keeping them.
 export PYTHONDONTWRITEBYTECODE :=
 PY := .venv/bin/python
-# A test that waits for ever is a failure that tells where it waits, not a suite that never ends.
+# A test that waits for ever is a failure that tells where it waits, not a suite that never ends. Who asks one for more
+# than that (EVENTS_PROOF) lets it: ARGS="-o faulthandler_timeout=0".
 ENDING := -o faulthandler_timeout=300 -o faulthandler_exit_on_timeout=true
 .PHONY: help run test check lint bench faults spark openapi insomnia lock clean
 

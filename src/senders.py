@@ -85,6 +85,7 @@ class Senders:
             )
             for number in [*self._senders]:
                 self._close(number)
+            catch_up()
             self._worker.handle_exit(None, None)
 
     def _look_after_them(self) -> None:

@@ -148,7 +148,7 @@ class Judge:
 def answer_of(user_id: int | str, hits: Sequence[Hit]) -> str:
     """The published answer; rules in the shadow have no part in it."""
     told = user_id if isinstance(user_id, int) else json.dumps(user_id, ensure_ascii=False)
-    codes = sorted({hit.rule.code for hit in hits if not hit.rule.is_shadow}) if hits else ()
+    codes = sorted({hit.rule.code for hit in hits if not hit.rule.is_shadow})
     if not codes:
         return f'{{"alert":false,"alert_codes":[],"user_id":{told}}}'
     return f'{{"alert":true,"alert_codes":[{",".join(map(str, codes))}],"user_id":{told}}}'

@@ -57,7 +57,7 @@ class EventIntake:
         self._door = threading.Lock()
         self._waiting: list[_Ticket] = []
         self._is_led = False  # whether somebody writes, and hands on to those who wait
-        self._led: list[_Ticket] | None = None  # what is written, until that is done
+        self._led: list[_Ticket] | None = None  # by whom, until he has handed on
         self._writing = threading.Lock()  # whoever holds it may write
         self._judging = threading.Lock()  # and this one, judge by the memory, and change it
         self._losses = 0  # how often something that was judged ahead was not stored

@@ -11,25 +11,13 @@ from uuid import uuid4
 import pytest
 
 from tests.cluster.machines import CONF, SparkCluster, spark_cluster
+from tests.cluster.work import OPERATION, REFERENCE, RULES, input_of
 from tests.factories.accounts import PASSWORD
 from tests.live import Caller, Live, Program, eventually
 
 WITHIN = 2_400.0  # seconds: much else may run on this machine
 ROWS = 60_000
-KEYS = ("k1", "k2", "none")
-INPUT = "name,amount,key\n" + "".join(
-    f"n{row % 977},{row % 313}.{row % 10},{KEYS[row % 3]}\n" for row in range(ROWS)
-)
-REFERENCE = "key,group,rate\nk1,one,0.5\nk2,two,3\n"
-OPERATION = [
-    {"operation": "dedup", "columns": ["name", "key"], "keep": "last"},
-    {"operation": "derive", "column": "third", "formula": "amount / 3"},
-    {"operation": "sort", "by": [{"column": "third", "descending": True}]},
-]
-RULES = [
-    {"output": "name", "formula": "name + '/' + group"},
-    {"output": "value", "formula": "amount * max(rate, 1) / 7"},
-]
+INPUT = input_of(ROWS)
 
 
 class Service:

@@ -8,24 +8,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.cluster.work import OPERATION, REFERENCE, RULES, input_of
 from tests.smoke.stack import Stack, run
 
 WITHIN = 1_800.0
 ROWS = 20_000
-KEYS = ("k1", "k2", "none")
-INPUT = "name,amount,key\n" + "".join(
-    f"n{row % 977},{row % 313}.{row % 10},{KEYS[row % 3]}\n" for row in range(ROWS)
-)
-REFERENCE = "key,group,rate\nk1,one,0.5\nk2,two,3\n"
-STEPS = [
-    {"operation": "dedup", "columns": ["name", "key"], "keep": "last"},
-    {"operation": "derive", "column": "third", "formula": "amount / 3"},
-    {"operation": "sort", "by": [{"column": "third", "descending": True}]},
-]
-RULES = [
-    {"output": "name", "formula": "name + '/' + group"},
-    {"output": "value", "formula": "amount * max(rate, 1) / 7"},
-]
+INPUT = input_of(ROWS)
 
 
 def setting(name: str) -> str:
@@ -59,7 +47,7 @@ def cluster(stack: Stack) -> Iterator[None]:
 
 def operated(stack: Stack, file: str) -> tuple[str, bytes]:
     """The engine and the bytes of an operation."""
-    asked = stack.request("POST", "/api/v1/operations", {"file_id": file, "steps": STEPS})
+    asked = stack.request("POST", "/api/v1/operations", {"file_id": file, "steps": OPERATION})
     stack.finished(asked.json["job_id"], within=WITHIN)
     made = stack.get(f"/api/v1/operations/{asked.json['id']}")
     return made["lineage"]["engine"]["name"], content(
