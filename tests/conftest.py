@@ -14,13 +14,13 @@ from sqlalchemy import Connection, Engine
 
 from src.app import create_app, make_adapters
 from src.config import Settings
-from src.database import COMMAND, Database, make_engine
+from src.database import COMMAND, make_engine
 from src.embedded import EmbeddedServers
-from src.integrations.storage import open_storage
 from src.services.passwords import PasswordHasher
 from src.wiring import EXTENSION, Adapters, Services
 from tests.databases import clone, drop, hurry, make_template
 from tests.factories.accounts import Accounts, Caller
+from tests.ground import working_on
 
 SECRET = "a secret for tests that is long enough to be one"
 
@@ -111,17 +111,8 @@ def connection(engine: Engine) -> Iterator[Connection]:
 @pytest.fixture
 def app(session_app: Flask, connection: Connection, tmp_path: Path) -> Iterator[Flask]:
     """The application, working on the connection that is rolled back, with an empty store."""
-    original: Adapters = session_app.extensions[EXTENSION]
-    store = str(tmp_path / "files")
-    session_app.extensions[EXTENSION] = replace(
-        original,
-        database=Database(connection),
-        storage=open_storage(store, reserve_bytes=0),
-        settings=replace(original.settings, storage_url=store),
-    )
-    with session_app.app_context():
+    with working_on(session_app, connection, tmp_path / "files"):
         yield session_app
-    session_app.extensions[EXTENSION] = original
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from werkzeug.test import TestResponse
 
 from src.api.registration import RESOURCES
 from src.domain.roles import SCOPES, Policy, Role
+from src.services.logins import Grant
 from src.wiring import services
 from tests.api.nouns import (
     a_delivery,
@@ -27,6 +29,9 @@ from tests.api.nouns import (
     an_operation,
 )
 from tests.factories.accounts import Accounts, Caller
+from tests.ground import Ground, app, connection, ground
+
+__all__ = ["app", "connection", "ground"]
 
 # What an owner has, by the name that it has in the routes.
 OWNED: dict[str, Callable[[Caller], Any]] = {
@@ -116,6 +121,46 @@ FOR_PEOPLE = [route for route in PROTECTED if not route.policy.scope]
 each = pytest.mark.parametrize
 
 
+@dataclass(frozen=True)
+class Town:
+    """Those who knock at every door, and what one of them owns."""
+
+    people: dict[str, Grant]
+    keys: dict[str, str]
+    owned: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def town(ground: Ground) -> Town:
+    """Made once for all routes: an account of each role, with a login, and such as may not come in any more."""
+    with ground.open() as there:
+        accounts = Accounts(there)
+        people = {str(role): accounts.grant(role) for role in Role}
+        people |= {name: accounts.grant("operator") for name in ("owner", "other")}
+        people |= {name: accounts.grant("admin") for name in ("logged out", "disabled")}
+        with services() as s:
+            s.family_rows.revoke_all(people["logged out"].account.id, "logged out")
+            s.account_rows.get(people["disabled"].account.id).is_disabled = True
+        admin, owner = (accounts.speaking_for(people[name]) for name in (str(Role.ADMIN), "owner"))
+        revoked = an_api_key(admin, *SCOPES)
+        admin.delete(f"/api/v1/api-keys/{revoked['id']}")
+        keys = {"revoked": revoked["key"], "all": an_api_key(admin, *SCOPES)["key"]}
+        for scope in SCOPES:
+            keys[f"all but {scope}"] = an_api_key(admin, *(one for one in SCOPES if one != scope))["key"]
+        return Town(people, keys, {name: make(owner) for name, make in OWNED.items()})
+
+
+@pytest.fixture
+def callers(town: Town, app: Flask) -> Callable[[str], Caller]:
+    """Someone of the town, with tokens that have not expired."""
+    return lambda name: Accounts(app).speaking_for(town.people[name])
+
+
+@pytest.fixture
+def admin(callers: Callable[[str], Caller]) -> Caller:
+    return callers("admin")
+
+
 def named(route: object) -> str:
     return route.name if isinstance(route, Route) else str(route)
 
@@ -166,40 +211,34 @@ def test_with_a_garbage_token_it_is_401(app: Flask, route: Route, credential: st
     )
 
 
+@each("person", ["logged out", "disabled"])
 @each("route", PROTECTED, ids=named)
-def test_with_a_revoked_token_it_is_401(app: Flask, admin: Caller, route: Route) -> None:
-    with services() as s:
-        s.family_rows.revoke_all(admin.id, "logged out")
-    answer = send(app, route, **admin.headers)
-    assert (answer.status_code, slug(answer)) == (401, "login-ended")
-
-
-@each("route", PROTECTED, ids=named)
-def test_with_a_disabled_account_it_is_401(app: Flask, admin: Caller, route: Route) -> None:
-    with services() as s:
-        s.account_rows.get(admin.id).is_disabled = True
-    answer = send(app, route, **admin.headers)
+def test_with_a_revoked_token_or_a_disabled_account_it_is_401(
+    app: Flask, callers: Callable[[str], Caller], route: Route, person: str
+) -> None:
+    answer = send(app, route, **callers(person).headers)
     assert (answer.status_code, slug(answer)) == (401, "login-ended")
 
 
 @each("route", FOR_KEYS, ids=named)
-def test_with_a_revoked_key_it_is_401(app: Flask, admin: Caller, route: Route) -> None:
-    key = an_api_key(admin, *SCOPES)
-    admin.delete(f"/api/v1/api-keys/{key['id']}")
-    answer = send(app, route, X_API_Key=key["key"])
+def test_with_a_revoked_key_it_is_401(app: Flask, town: Town, route: Route) -> None:
+    answer = send(app, route, X_API_Key=town.keys["revoked"])
     assert (answer.status_code, slug(answer)) == (401, "bad-api-key")
 
 
 @each(("route", "role"), RANKED, ids=named)
-def test_with_too_low_a_role_it_is_403(app: Flask, accounts: Accounts, route: Route, role: Role) -> None:
-    answer = send(app, route, **accounts.caller(role).headers)
+def test_with_too_low_a_role_it_is_403(
+    app: Flask, callers: Callable[[str], Caller], route: Route, role: Role
+) -> None:
+    answer = send(app, route, **callers(role).headers)
     assert (answer.status_code, slug(answer)) == (403, "role-too-low")
 
 
 @each("route", OF_OWNERS, ids=named)
-def test_what_belongs_to_another_account_is_404(app: Flask, accounts: Accounts, route: Route) -> None:
-    owner, other = accounts.caller("operator"), accounts.caller("operator")
-    path = route.path(**{argument: OWNED[argument](owner) for argument in route.arguments})
+def test_what_belongs_to_another_account_is_404(
+    app: Flask, town: Town, callers: Callable[[str], Caller], route: Route
+) -> None:
+    path, other = route.path(**town.owned), callers("other")
     answer = send(app, route, path, **other.headers)
     unknown = send(app, route, **other.headers)
     assert (answer.status_code, unknown.status_code) == (404, 404)
@@ -208,23 +247,21 @@ def test_what_belongs_to_another_account_is_404(app: Flask, accounts: Accounts, 
 
 @each("route", OF_OWNERS, ids=named)
 def test_what_belongs_to_another_account_is_there_for_administrators(
-    app: Flask, operator: Caller, admin: Caller, route: Route
+    app: Flask, town: Town, admin: Caller, route: Route
 ) -> None:
-    path = route.path(**{argument: OWNED[argument](operator) for argument in route.arguments})
-    answer = send(app, route, path, **admin.headers)
+    answer = send(app, route, route.path(**town.owned), **admin.headers)
     assert answer.status_code < 400 or slug(answer) in ADDRESSED, answer.text
 
 
 @each("route", FOR_KEYS, ids=named)
-def test_an_api_key_without_the_scope_is_403(app: Flask, admin: Caller, route: Route) -> None:
-    others = [scope for scope in SCOPES if scope != route.policy.scope]
-    answer = send(app, route, X_API_Key=an_api_key(admin, *others)["key"])
+def test_an_api_key_without_the_scope_is_403(app: Flask, town: Town, route: Route) -> None:
+    answer = send(app, route, X_API_Key=town.keys[f"all but {route.policy.scope}"])
     assert (answer.status_code, slug(answer)) == (403, "scope-missing")
 
 
 @each("route", FOR_PEOPLE, ids=named)
-def test_an_api_key_is_403_where_only_people_may_go(app: Flask, admin: Caller, route: Route) -> None:
-    answer = send(app, route, X_API_Key=an_api_key(admin, *SCOPES)["key"])
+def test_an_api_key_is_403_where_only_people_may_go(app: Flask, town: Town, route: Route) -> None:
+    answer = send(app, route, X_API_Key=town.keys["all"])
     assert (answer.status_code, slug(answer)) == (403, "scope-missing")
 
 

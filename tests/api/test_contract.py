@@ -1,8 +1,7 @@
 """Generated requests, good and bad, against every operation: the answers keep the document's word."""
 
 import json
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from src.services.links import Link, sign
+from src.services.logins import Grant
 from src.wiring import adapters
 from tests.api.conftest import Change
 from tests.api.nouns import a_file
@@ -29,7 +29,10 @@ from tests.architecture.tree import ROOT
 from tests.factories.accounts import Accounts, Caller
 from tests.factories.atendimentos import an_atendimento
 from tests.factories.clients import a_client
+from tests.ground import Ground, app, connection, ground
 
+__all__ = ["app", "connection", "ground"]
+pytestmark = pytest.mark.xdist_group("contract")  # what generates requests takes a while to get ready
 DOCUMENT = json.loads((ROOT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 OPERATIONS = [
     (method, path)
@@ -54,26 +57,36 @@ bounded = settings(
 )
 
 
-@pytest.fixture
-def schema(app: Flask, change: Change) -> Any:
-    change(max_waiters=0)
-    return schemathesis.openapi.from_wsgi("/openapi.json", app)
+@dataclass(frozen=True)
+class World:
+    """An administrator, and one of everything that has an address, by its name there."""
+
+    admin: Grant
+    things: dict[str, str]
 
 
-@pytest.fixture
-def present(admin: Caller, accounts: Accounts, method: str, path: str) -> dict[str, str]:
-    """Things that exist, by the names that they have in addresses: all for a list, else those that it names."""
-    makers: dict[str, Callable[[], Any]] = {name: partial(make, admin) for name, make in OWNED.items()} | {
-        "account_id": lambda: accounts.caller().id,
-        "alert_id": lambda: an_alert(admin),
-        "alert_rule_id": lambda: a_shipped_rule(admin),
-        "atendimento_id": lambda: an_atendimento().id,
-        "client_id": lambda: a_client().external_id,
-        "view": lambda: "transaction_statistics",
-        "token": lambda: sign(Link(UUID(a_file(admin)["id"]), admin.id), adapters().settings)[0],
-    }
-    is_list = method == "get" and not path.endswith("}")
-    return {name: str(make()) for name, make in makers.items() if is_list or f"{{{name}}}" in path}
+@pytest.fixture(scope="module")
+def world(ground: Ground) -> World:
+    """Made once: each operation finds it as it was, whatever was done to it by those before."""
+    with ground.open() as there:
+        accounts = Accounts(there)
+        grant = accounts.grant("admin")
+        admin = accounts.speaking_for(grant)
+        things: dict[str, object] = {name: make(admin) for name, make in OWNED.items()} | {
+            "account_id": accounts.caller().id,
+            "alert_id": an_alert(admin),
+            "alert_rule_id": a_shipped_rule(admin),
+            "atendimento_id": an_atendimento().id,
+            "client_id": a_client().external_id,
+            "view": "transaction_statistics",
+            "token": sign(Link(UUID(a_file(admin)["id"]), admin.id), adapters().settings)[0],
+        }
+        return World(grant, {name: str(thing) for name, thing in things.items()})
+
+
+@pytest.fixture(scope="module")
+def schema(session_app: Flask) -> Any:
+    return schemathesis.openapi.from_wsgi("/openapi.json", session_app)
 
 
 def an_alert(admin: Caller) -> str:
@@ -91,8 +104,10 @@ def a_shipped_rule(admin: Caller) -> str:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_answer_is_as_documented(
-    schema: Any, admin: Caller, present: dict[str, str], method: str, path: str
+    app: Flask, change: Change, schema: Any, world: World, method: str, path: str
 ) -> None:
+    change(max_waiters=0)
+    headers = Accounts(app).speaking_for(world.admin).headers
     operation = schema[path][method.upper()]
     cases = st.one_of(*(operation.as_strategy(generation_mode=mode) for mode in MODES))
 
@@ -100,8 +115,8 @@ def test_every_answer_is_as_documented(
     @bounded
     def check(case: Any, is_present: bool) -> None:
         if is_present and case.path_parameters:
-            case.path_parameters = {name: present[name] for name in case.path_parameters}
-        answer = case.call(headers=admin.headers)
+            case.path_parameters = {name: world.things[name] for name in case.path_parameters}
+        answer = case.call(headers=headers)
         case.validate_response(answer, checks=CHECKS)
 
     check()

@@ -61,7 +61,10 @@ class Accounts:
 
     def caller(self, role: str = "operator") -> Caller:
         """A new account of this role, with a login."""
-        grant = self.grant(role)
+        return self.speaking_for(self.grant(role))
+
+    def speaking_for(self, grant: Grant) -> Caller:
+        """Fresh tokens for a login."""
         tokens = issue(grant)
         account = grant.account
         return Caller(account.id, account.email or "", tokens["access"], tokens["refresh"], self.app)
