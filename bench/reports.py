@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from itertools import islice, zip_longest
@@ -180,8 +181,8 @@ def table(path: Path, folder: Path) -> Table:
 
 
 def ours(plan: Plan, tables: Sequence[Table], folder: Path, target: Path) -> Ran:
-    files = {"input": tables[0].file, "reference": tables[1].file}
-    return run_query(Query(plan.rows, files, "csv"), target, work_dir=folder, memory_limit=plan.memory)
+    files, rows = {"input": tables[0].file, "reference": tables[1].file}, replace(plan.rows, notes=())
+    return run_query(Query(rows, files, "csv"), target, work_dir=folder, memory_limit=plan.memory)
 
 
 def whole(plan: Plan, tables: Sequence[Table], target: Path) -> object:

@@ -13,6 +13,7 @@ from src.engine.duck import batches_of
 from src.engine.queries.bits import Bits
 from src.engine.queries.distinct import find_kept
 from src.engine.queries.lines import are_lines, copy_lines
+from src.engine.queries.noting import taking
 from src.engine.queries.pieces import Piece, pieces_of
 from src.engine.queries.sources import Source
 from src.engine.queries.statements import Asked, PartStatement, Statements
@@ -42,9 +43,9 @@ def answers(
 ) -> list[Answer]:
     """One after the other up to those that find nothing; then the first of the rest beside the others.
 
-    The last session is for the others.
+    The last sessions are for the others: those that read for themselves, and those that need its notes.
     """
-    *mine, beside = sessions
+    *mine, beside, later = sessions
     watch(mine[0].query_progress)
     tables: dict[DuckDBPyConnection, dict[str, str]] = {session: {} for session in sessions}
 
@@ -53,7 +54,9 @@ def answers(
         asking = Asking(sessions, known, folder, watch, tables[sessions[0]])
         for part in asked.statements.parts:
             asking.find(part)
-        written = asking.write(asked.statements, Path(asked.target))
+        with taking(asked.statements.notes, later):
+            written = asking.write(asked.statements, Path(asked.target))
+        tables[later] |= {note.name: note.select for note in asked.statements.notes}
         return Answer(written, asking.misread)
 
     found: list[Answer] = []
@@ -62,10 +65,17 @@ def answers(
         found.append(answer(asked, *mine))
         if found[-1].rows:
             return found
+    now, others = every[len(first) : len(first) + 1], every[len(first) + 1 :]
+    taken = {note.name for asked in now for note in asked.statements.notes}
     with ThreadPoolExecutor(1) as pool:
-        others = pool.submit(lambda: [answer(asked, beside) for asked in every[len(first) + 1 :]])
-        now = [answer(asked, *mine) for asked in every[len(first) : len(first) + 1]]
-        return [*found, *now, *others.result()]
+        begun = [
+            None if taken & asked.statements.needed else pool.submit(answer, asked, beside)
+            for asked in others
+        ]
+        found += [answer(asked, *mine) for asked in now]
+        return found + [
+            one.result() if one else answer(asked, later) for asked, one in zip(others, begun, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

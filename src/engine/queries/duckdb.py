@@ -1,6 +1,6 @@
 """Queries as SQL of DuckDB: all that this engine needs said in its own words."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import ibis
@@ -8,9 +8,9 @@ import ibis.expr.types as ir
 from ibis.backends.sql.compilers import DuckDBCompiler
 from sqlglot import exp
 
-from src.engine.queries.functions import to_json
-from src.engine.queries.rows import ROW, Part, QueryColumn, Rows, keys_of_file
-from src.engine.queries.statements import Chosen, OutputFormat, PartStatement, Statements
+from src.engine.queries.functions import noted, to_json
+from src.engine.queries.rows import ROW, Note, Part, QueryColumn, Rows, keys_of_file
+from src.engine.queries.statements import Chosen, NoteStatement, OutputFormat, PartStatement, Statements
 
 CHANGING = (
     exp.Where,
@@ -31,7 +31,8 @@ CHANGING = (
 def statements(rows: Rows, form: OutputFormat) -> Statements:
     """What to execute, one after the other, and what is selected in the end."""
     sets = {part.name for part in rows.parts if part.is_set}
-    selected = rows.in_order().select(**_selection(rows, form))
+    notes = rows.notes if rows.is_streamed else ()
+    selected = _noting(rows.in_order(), notes).select(**_selection(rows, form))
     tree = _tree(selected, sets)
     return Statements(
         parts=[_statement(part, rows.source, sets) for part in rows.parts],
@@ -43,7 +44,20 @@ def statements(rows: Rows, form: OutputFormat) -> Statements:
         format=form,
         divided=rows.source if len(sets) == len(rows.parts) and _is_divisible(tree, form) else None,
         chosen=_chosen(rows, tree, form),
+        notes=[
+            NoteStatement(note.part.name, note.part.table.columns, _tree(note.part.table, sets).sql("duckdb"))
+            for note in notes
+        ],
     )
+
+
+def _noting(table: ir.Table, notes: Sequence[Note]) -> ir.Table:
+    """All rows. Where nothing is to be told of one, as of most, its texts are not looked at."""
+    for note in notes:
+        texts = [text.resolve(table) for text in note.texts]
+        is_told = note.is_told.resolve(table)
+        table = table.filter(is_told.ifelse(noted(note.part.name, table[ROW], *texts), True))
+    return table
 
 
 def _statement(part: Part, source: str, sets: Collection[str]) -> PartStatement:

@@ -43,7 +43,7 @@ def read_query(
     if any(one.statements.is_gathered for one in every) and _size(paths) > MOST_GATHERED_BY_TWO:
         settings["threads"] = 1  # each holds what it sorts or groups
     with (
-        sessions(THREADS + 1, folder, paths, sandbox, targets, in_order=True, more=settings) as asked,
+        sessions(THREADS + 2, folder, paths, sandbox, targets, in_order=True, more=settings) as asked,
         watching(on_progress) as watch,
     ):
         for name, source in sources.items():

@@ -12,16 +12,22 @@ to_json = ibis.udf.scalar.builtin(lambda text: text, name="to_json", signature=(
 
 def hashed(*texts: ir.StringValue) -> ir.IntegerValue:
     """One number for several texts. Different texts may have the same: it narrows a search, no more."""
-    result: ir.IntegerValue = _hash_of(len(texts))(*texts)
+    result: ir.IntegerValue = _builtin("hash", ("string",) * len(texts), "uint64")(*texts)
+    return result
+
+
+def noted(name: str, row: ir.IntegerValue, *texts: ir.StringValue) -> ir.BooleanValue:
+    """Always true; the function of that name, which is ours, is told of the row."""
+    result: ir.BooleanValue = _builtin(name, ("int64",) + ("string",) * len(texts), "boolean")(row, *texts)
     return result
 
 
 @cache
-def _hash_of(count: int) -> Any:
-    def signature_only(*texts: Any) -> Any:
+def _builtin(name: str, kinds: tuple[str, ...], result: str) -> Any:
+    def signature_only(*values: Any) -> Any:
         """The engine's own."""
-        raise NotImplementedError(texts)
+        raise NotImplementedError(values)
 
-    parameters = [Parameter(f"text{place}", Parameter.POSITIONAL_OR_KEYWORD) for place in range(count)]
+    parameters = [Parameter(f"value{place}", Parameter.POSITIONAL_OR_KEYWORD) for place in range(len(kinds))]
     signature_only.__signature__ = Signature(parameters)  # type: ignore[attr-defined]
-    return ibis.udf.scalar.builtin(signature_only, name="hash", signature=(("string",) * count, "uint64"))
+    return ibis.udf.scalar.builtin(signature_only, name=name, signature=(kinds, result))

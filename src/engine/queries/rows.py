@@ -10,6 +10,7 @@ from typing import Self
 
 import ibis
 import ibis.expr.types as ir
+from ibis import Deferred
 
 from src.engine.queries.functions import hashed
 from src.engine.queries.readings import as_text, harmless, reading_of, typed
@@ -73,12 +74,25 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Note:
+    """A part that can be found while rows pass by, instead of by a reading of its own.
+
+    It has the numbers of some rows, and texts: those of the rows for which `is_told` is true.
+    """
+
+    part: Part
+    is_told: Deferred
+    texts: Sequence[Deferred]
+
+
+@dataclass(frozen=True)
 class Rows:
     """A table with the hidden column `row`, and what is known about it.
 
     `order` is what the rows are sorted by in the end; `is_streamed`, they need not be: an engine that takes
     one after the other finds them in that order.
     `source` is the file whose rows these are, numbered as they stand there unless `is_renumbered`.
+    `notes` may be taken of these rows by an engine that makes them all; of fewer, they would be wrong.
     """
 
     table: ir.Table
@@ -88,6 +102,7 @@ class Rows:
     is_streamed: bool = True
     is_renumbered: bool = False
     parts: tuple[Part, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -119,7 +134,7 @@ class Rows:
 
     def where(self, predicate: ir.BooleanValue) -> Self:
         """The rows for which it is true."""
-        return replace(self, table=self.table.filter(predicate))
+        return replace(self, table=self.table.filter(predicate), notes=())
 
     def among(self, numbers: ir.Table) -> Self:
         """The rows whose numbers are in the column `row` of another table, which is found first."""
@@ -195,7 +210,7 @@ class Rows:
 
     def first(self, most: int, skip: int = 0) -> Self:
         """So many of the rows."""
-        return replace(self, table=self.in_order().limit(most, offset=skip))
+        return replace(self, table=self.in_order().limit(most, offset=skip), notes=())
 
     def in_order(self) -> ir.Table:
         """The table, sorted where it has to be."""
@@ -229,6 +244,7 @@ class Rows:
             order=self.order if is_unique else (*self.order, Key(matched)),
             is_streamed=self.is_streamed and is_unique,
             parts=(*self.parts, *other.parts),
+            notes=(),
         )
 
     def _beside(

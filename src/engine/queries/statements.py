@@ -51,6 +51,18 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class NoteStatement:
+    """A table that is made while rows pass by: the function `name` is called with their columns.
+
+    `select` finds the same by itself.
+    """
+
+    name: str
+    columns: Sequence[str]
+    select: str
+
+
+@dataclass(frozen=True)
 class Statements:
     """A query for DuckDB: what is found first, one after the other, and what is selected in the end.
 
@@ -58,6 +70,7 @@ class Statements:
     `is_gathered`: all rows are seen before the first comes out.
     `divided`: a source whose rows pass by one after the other, each by itself: a piece of it gives a piece.
     `chosen`: what to do instead where the lines of that source are as we would write them.
+    `notes`: what else is found by the way.
     """
 
     parts: list[PartStatement]
@@ -69,12 +82,19 @@ class Statements:
     format: OutputFormat
     divided: str | None = None
     chosen: Chosen | None = None
+    notes: Sequence[NoteStatement] = ()
+
+    @property
+    def needed(self) -> set[str]:
+        """The names of what is found first."""
+        return {part.name for part in self.parts}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
         parts = [PartStatement(**part) for part in data["parts"]]
+        notes = [NoteStatement(**note) for note in data["notes"]]
         chosen = Chosen(**data["chosen"]) if data["chosen"] else None
-        return cls(**{**data, "parts": parts, "chosen": chosen})
+        return cls(**{**data, "parts": parts, "notes": notes, "chosen": chosen})
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 
 import ibis
 import ibis.expr.types as ir
+from ibis import Deferred
 
 from src.domain.rules import Lookup
-from src.engine.queries.rows import ROW, Part, QueryColumn, Rows
+from src.engine.queries.rows import ROW, Note, Part, QueryColumn, Rows
 from src.engine.reports.cells import Cell
 from src.engine.reports.values import Table
 from src.engine.values import Column
@@ -87,9 +90,10 @@ def duplicates(reference: Rows, lookup: Lookup) -> Rows:
 def unmatched(rows: Rows, reference: Rows, lookups: Sequence[Lookup]) -> list[Rows]:
     """For each lookup, keys of the input that the reference lacks, with the number of rows; and both totals.
 
-    All say the same of what is found first, so that the input is read once for all of them.
+    All say the same of what is found first, so that the input is read once for all of them: while its rows
+    are written (`noting`), if they all pass by.
     """
-    part = Part(MISSED, _missed(rows, reference, lookups))
+    part = _part(rows, reference, lookups)
     missed = ibis.table(part.table.schema(), name=part.name)
     found = []
     for place in range(len(lookups)):
@@ -100,20 +104,36 @@ def unmatched(rows: Rows, reference: Rows, lookups: Sequence[Lookup]) -> list[Ro
     return found
 
 
-def _missed(rows: Rows, reference: Rows, lookups: Sequence[Lookup]) -> ir.Table:
+def noting(found: Rows, rows: Rows, reference: Rows, lookups: Sequence[Lookup]) -> Rows:
+    """What was found beside the rows of the input, of which notes can be taken unless some were dropped."""
+    if not lookups or any(lookup.missing == "drop" for lookup in lookups):
+        return found
+    is_missed = reduce(or_, map(_is_missed, range(len(lookups))))
+    note = Note(_part(rows, reference, lookups), is_missed, _missed_keys(rows, lookups))
+    return replace(found, notes=(*found.notes, note))
+
+
+def _part(rows: Rows, reference: Rows, lookups: Sequence[Lookup]) -> Part:
     """The rows with a key that the reference lacks: k0 and so on, null where a lookup found its key."""
     beside = rows
     for place, lookup in enumerate(lookups):
         other = with_keys(replace(reference, source=f"lookup{place}"), lookup)
         pairs = [(beside.identity(name), other.identity(name)) for name in lookup.on]
         beside = beside.joined(other, pairs, {}, is_unique=True)
-    table = beside.table
-    keys = {
-        f"k{place}": table[f"lookup{place}_{ROW}"].isnull().ifelse(_key(beside, lookup), ibis.null("string"))
-        for place, lookup in enumerate(lookups)
-    }
-    found = table.select(ROW, **keys)
-    return found.filter(ibis.or_(*(found[key].notnull() for key in keys)))
+    keys = {f"k{place}": key for place, key in enumerate(_missed_keys(rows, lookups))}
+    found = beside.table.select(ROW, **keys)
+    return Part(MISSED, found.filter(ibis.or_(*(found[key].notnull() for key in keys))))
+
+
+def _missed_keys(rows: Rows, lookups: Sequence[Lookup]) -> list[Deferred]:
+    """Of each lookup beside these rows, the key where it found none."""
+    none = ibis.null("string")
+    return [_is_missed(place).ifelse(_key(rows, lookup), none) for place, lookup in enumerate(lookups)]
+
+
+def _is_missed(place: int) -> Deferred:
+    missed: Deferred = ibis._[f"lookup{place}_{ROW}"].isnull()
+    return missed
 
 
 def listed(table: ir.Table, source: str, keys: Sequence[str], most: int, parts: Sequence[Part] = ()) -> Rows:
@@ -123,11 +143,12 @@ def listed(table: ir.Table, source: str, keys: Sequence[str], most: int, parts: 
     return made.first(most)
 
 
-def _key(rows: Rows, lookup: Lookup) -> ir.StringValue:
+def _key(rows: Rows, lookup: Lookup) -> Deferred:
     """One text for the columns of a key; a mark between them that no cell holds unescaped."""
-    if len(lookup.on) == 1:
-        return rows.identity(lookup.on[0])
-    parts = [rows.identity(name).replace("|", "||") for name in lookup.on]
+    texts = [ibis._[rows.column(name).key].fill_null("") for name in lookup.on]
+    if len(texts) == 1:
+        return texts[0]
+    parts = [text.replace("|", "||") for text in texts]
     result = parts[0]
     for part in parts[1:]:
         result = result + " | " + part

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 
 import ibis
 import ibis.expr.types as ir
@@ -12,15 +14,16 @@ from src.domain.formulas.tree import Call
 from src.domain.formulas.types import TEXT
 from src.domain.rules import Lookup, Rules
 from src.engine.formulas import Computed, aggregates_in, as_text, compute, compute_aggregate
-from src.engine.queries.rows import ROW, QueryColumn, Rows, scan
+from src.engine.queries.rows import ROW, Note, Part, QueryColumn, Rows, scan
 from src.engine.queries.running import MEMORY
 from src.engine.queries.statements import OutputFormat
 from src.engine.reports.cells import Cell, constants
-from src.engine.reports.lookups import beside, listed, resolved
+from src.engine.reports.lookups import beside, listed, noting, resolved
 from src.engine.reports.values import Table, UnknownColumns
 from src.engine.values import MIB, Column, ColumnType
 
 MOST_LISTED = 100_000
+FAILING = "part_failing"
 PASSING_BY = 768 * MIB
 COLUMN_TYPES: Mapping[str, ColumnType] = {
     "number": "decimal",
@@ -77,16 +80,17 @@ def plan_of(
     other = None if reference is None else scan("reference", reference.columns)
     if reference is not None and other is not None:
         joined = beside(rows, cells, other, _cells(other, reference, rules), lookups)
-        rows, cells = joined.rows, joined.cells
+        rows, cells = noting(joined.rows, start, other, lookups), joined.cells
     known = {name: cell.type for name, cell in cells.items()}
     maker = _Maker(rules, cells, values)
-    rows, where = maker.kept(rows, known)
+    rows = maker.kept(rows, known)
     made, reasons, formulas = maker.outputs(rows, known, form)
     outputs = [
         Output(output.name, formula.type, maker.taken_over(formula))
         for output, formula in zip(rules.outputs, formulas, strict=True)
     ]
-    failing = maker.failing(made, reasons, where)
+    failing = maker.failing(made, reasons)
+    made = maker.noting(made, reasons)
     return Plan(rules, start, other, lookups, maker.ordered(made), outputs, failing)
 
 
@@ -146,16 +150,16 @@ class _Maker:
         found = {name: cell.computed(table) for name, cell in self.cells.items() if name in used}
         return {**found, **self.parameters}
 
-    def kept(self, rows: Rows, known: Mapping[str, Type]) -> tuple[Rows, str | None]:
+    def kept(self, rows: Rows, known: Mapping[str, Type]) -> Rows:
         """The rows that the condition is true for; where it has no value, a row is not."""
         condition = self.rules.condition(known)
         if condition is None:
-            return rows, None
+            return rows
         found = compute(condition, self.computed(rows.table, [condition]))
         is_true = found.value.fill_null(False)
         if found.reason is not None:
             is_true = is_true & found.reason.isnull()
-        return rows.where(is_true), None
+        return rows.where(is_true)
 
     def outputs(
         self, rows: Rows, known: Mapping[str, Type], form: OutputFormat
@@ -226,17 +230,24 @@ class _Maker:
         text = text.nullif("")
         return text if one.reason is None else one.reason.isnull().ifelse(text, ibis.null("string"))
 
-    def failing(self, rows: Rows, reasons: Mapping[str, str], where: str | None) -> Rows | None:
+    def noting(self, rows: Rows, reasons: Mapping[str, str]) -> Rows:
+        """The same rows, of which notes can be taken where some cell has no value."""
+        if not reasons:
+            return rows
+        texts = [ibis._[key] for key in reasons.values()]
+        is_bad = reduce(or_, (text.notnull() for text in texts))
+        return replace(rows, notes=(*rows.notes, Note(_failing(rows, reasons), is_bad, texts)))
+
+    def failing(self, rows: Rows, reasons: Mapping[str, str]) -> Rows | None:
         """Rows of which some cell has no value: the row's number, and the reasons by the output's place."""
         if not reasons:
             return None
-        table = rows.table.mutate(place=rows.table[ROW] + 1)
-        is_bad = [table[key].notnull() for key in reasons.values()]
-        bad = table.filter(ibis.or_(*is_bad))
+        part = _failing(rows, reasons)
+        bad = ibis.table(part.table.schema(), name=part.name)
         count = sum((bad[key].notnull().cast("int64") for key in reasons.values()), ibis.literal(0))
-        bad = bad.mutate(cells=count)
+        bad = bad.mutate(place=bad[ROW] + 1, cells=count)
         bad = bad.mutate(total=bad["cells"].sum().over())
-        return listed(bad, rows.source, ["place", *reasons.values(), "total"], MOST_LISTED)
+        return listed(bad, rows.source, ["place", *reasons.values(), "total"], MOST_LISTED, [part])
 
     def ordered(self, rows: Rows) -> Rows:
         """Sorted by outputs, if the rules say so, and cut."""
@@ -249,3 +260,9 @@ class _Maker:
     def sort_key(self, value: ir.Value) -> ir.Value:
         """The value, not the text that is shown; what is empty comes last."""
         return value.nullif("") if isinstance(value, ir.StringValue) else value
+
+
+def _failing(rows: Rows, reasons: Mapping[str, str]) -> Part:
+    """The numbers of rows with a cell that has no value, and the reasons."""
+    is_bad = ibis.or_(*(rows.table[key].notnull() for key in reasons.values()))
+    return Part(FAILING, rows.table.filter(is_bad).select(ROW, *reasons.values()))

@@ -58,6 +58,29 @@ def test_keys_of_all_lookups_are_missed_in_one_reading_of_the_input() -> None:
     assert ['"input"' in select for select in selects] == [True, False, False]
 
 
+ALL = {"outputs": [{"output": "o", "formula": "country"}], "lookups": [{"on": ["customer"]}]}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"where": "amount > 10"},
+        {"order_by": ["o"]},
+        {"limit": 1},
+        {"lookups": [{"on": ["customer"], "missing": "drop"}]},
+        {"outputs": [{"output": "o", "formula": "country"}, {"output": "n", "formula": "count()"}]}
+        | {"group_by": ["country"]},
+    ],
+    ids=["all", "where", "order_by", "limit", "drop", "group_by"],
+)
+def test_keys_of_all_rows_are_missed_whatever_rows_come_out(make: Make, more: dict[str, Any]) -> None:
+    made = make(ALL | more, SALES + "c8,100\nc9,0.1\n", CUSTOMERS)
+    assert made.figures["unmatched"] == [{"lookup": "customer", "keys": 2, "rows": 3}]
+    assert made.made.unmatched is not None
+    assert made.made.unmatched.read_text().splitlines()[1:] == ["customer,c9,2", "customer,c8,1"]
+
+
 def test_what_was_found_for_one_question_is_not_searched_again_for_the_next(tmp_path: Path) -> None:
     """A table of random numbers: two questions see the same ones, a part that says something else is new."""
 
@@ -68,7 +91,7 @@ def test_what_was_found_for_one_question_is_not_searched_again_for_the_next(tmp_
 
     texts = "select random()::varchar as n from range(3)"
     every = [asked(0, "select 'none' as n"), asked(1, texts), asked(2, texts), asked(3, "select 'x' as n")]
-    with sessions(3, tmp_path, [], SANDBOX, more=LOOKED_AFTER) as open_:
+    with sessions(4, tmp_path, [], SANDBOX, more=LOOKED_AFTER) as open_:
         answers(open_, every, {}, tmp_path, lambda _: None)
     found = [(tmp_path / f"{place}").read_text() for place in range(4)]
     assert found[1] == found[2] != found[0]
