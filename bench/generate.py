@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -54,20 +55,29 @@ CLIENTS = ("client_id", "name", "email", "date_of_birth", "country", "account_ba
 TRANSACTIONS = ("transaction_id", "client_id", "transaction_type", "transaction_date", "currency", "amount")
 
 
-def atendimentos(rows: int, random: Random, bad: float) -> Iterator[Row]:
+def atendimentos(
+    rows: int,
+    random: Random,
+    bad: float,
+    *,
+    angels: int = 2000,
+    polos: int = 300,
+    is_everywhere: bool = False,
+) -> Iterator[Row]:
     """Visits: bad dates, missing names, wrong widths, Latin-1 bytes; some names hold a line end."""
     for number in range(rows):
         limit = FIRST_MOMENT + timedelta(minutes=random.randrange(MINUTES))
         done = limit + timedelta(minutes=random.randrange(-3000, 3000))
-        angel_number = random.randrange(2000)
+        angel_number = random.randrange(angels)
         angel = f"{NAMES[angel_number % len(NAMES)]} {angel_number:04}"
+        hub = random.randrange(polos) if is_everywhere else angel_number % polos
         if random.random() < QUOTED_SHARE:
             angel = f'{angel}\ndit "{random.choice("XYZ")}"'
         cells = [
             f"A{number:09}",
             f"C{random.randrange(200_000):07}",
             angel,
-            f"Polo {angel_number % 300:03}",  # the hub that the angel belongs to
+            f"Polo {hub:03}",
             f"{limit:%Y-%m-%d %H:%M:%S}",
             "" if number % 10 == 0 else f"{done:%Y-%m-%d %H:%M}",
             random.choice(("PENDING", "done", "Late")),
@@ -144,6 +154,9 @@ KINDS: dict[str, tuple[tuple[str, ...], Callable[[int, Random, float], Iterator[
     "atendimentos": (ATENDIMENTOS, atendimentos),
     "clients": (CLIENTS, clients),
     "transactions": (TRANSACTIONS, transactions),
+    # What there is to be counted depends on where the angels work.
+    "at home": (ATENDIMENTOS, partial(atendimentos, angels=200, polos=20)),
+    "everywhere": (ATENDIMENTOS, partial(atendimentos, angels=200, polos=20, is_everywhere=True)),
 }
 
 

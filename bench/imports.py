@@ -147,8 +147,8 @@ def service(folder: Path, tuning: Tuning) -> Iterator[Flask]:
             app.extensions[EXTENSION].database.bind.engine.dispose()
 
 
-def prepare(dataset: str, rows: int, folder: Path, url: str) -> Bench:
-    made = generate(dataset, rows, folder, repeated=REPEATED if dataset == "transactions" else 0)
+def prepare(dataset: str, rows: int, folder: Path, url: str, kind: str = "") -> Bench:
+    made = generate(kind or dataset, rows, folder, repeated=REPEATED if dataset == "transactions" else 0)
     resolved = folder / f"{dataset}.resolved.csv"
     header = made.clean.open().readline().strip()
     columns = ", ".join(f"{name} text" for name in header.split(",")).replace("line text", "line bigint")

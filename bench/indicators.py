@@ -1,7 +1,7 @@
-"""Indicators: how long they take at one and at ten million atendimentos, and what keeping them costs a COPY.
+"""Indicators: how long they take at one and at ten million atendimentos, and what keeping them costs.
 
-`python -m bench.indicators [--sizes 1000000 10000000] [--copy-rows 500000] [--rounds 5] [--write]` brings
-its own PostgreSQL.
+`python -m bench.indicators [--sizes 1000000 10000000] [--copy-rows 500000] [--import-rows 500000]
+[--rounds 5] [--write]` brings its own PostgreSQL.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 import psycopg
 
+from bench.counting import lines_of
 from bench.page import machine, write_section
 from src.app import create_app
 from src.cli.database import create_database, migrate
@@ -207,6 +208,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--sizes", type=int, nargs="*", default=[1_000_000, 10_000_000])
     parser.add_argument("--copy-rows", type=int, default=500_000)
+    parser.add_argument("--import-rows", type=int, default=500_000)
     given = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-indicators-")))
@@ -222,6 +224,8 @@ def main() -> None:
             bench.fill("sparse", size)
             figures[size] = bench.medians(given.rounds)
     section = report(figures, copies, given.copy_rows, given.rounds)
+    if given.import_rows:
+        section += "\n".join(lines_of(given.import_rows, given.rounds)) + "\n"
     print(section)
     if given.write:
         write_section(HEADING, section)

@@ -230,7 +230,10 @@ def test_postgresql_has_a_quarter_of_the_memory_that_we_may_use(
     monkeypatch.setattr(postgres, "MEMORY_LIMITS", places)
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
     expected = min(max(machine // 4, 128), 4096)
-    assert f"shared_buffers={min(buffers or expected, expected)}MB" in Postgres(tmp_path).argv()
+    pages = min(buffers or expected, expected)
+    assert {f"shared_buffers={pages}MB", f"wal_buffers={min(pages // 16, 64)}MB"} <= {
+        *Postgres(tmp_path).argv()
+    }
 
 
 @needs_root

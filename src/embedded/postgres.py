@@ -19,6 +19,7 @@ MAJOR = 18
 MIB = 1024 * 1024
 SHARED_MEMORY = 256 * MIB
 LEAST_BUFFERS, MOST_BUFFERS = 128 * MIB, 4096 * MIB
+MOST_LOG_BUFFERS = 64 * MIB
 # What a container may use, as the two versions of control groups tell it.
 MEMORY_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
@@ -86,8 +87,7 @@ class Postgres:
         return user
 
     def argv(self) -> list[str]:
-        own = {"dynamic_shared_memory_type": _shared_memory(), "shared_buffers": f"{_buffers() // MIB}MB"}
-        settings = SETTINGS | own
+        settings = SETTINGS | {"dynamic_shared_memory_type": _shared_memory(), **_memory_settings()}
         options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
         place = ["-D", str(self.data), "-k", str(self.sockets), "-p", str(addresses.PORT)]
         return [str(self._bin / "postgres"), *place, *options]
@@ -158,10 +158,13 @@ def _shared_memory() -> str:
     return "posix" if room.f_bavail * room.f_frsize >= SHARED_MEMORY else "mmap"
 
 
-def _buffers() -> int:
-    """A quarter of the memory, within bounds: it is taken as it is used. Indexes of large tables that have no
-    room there are read and written over and over by an import."""
-    return min(max(memory() // 4, LEAST_BUFFERS), MOST_BUFFERS)
+def _memory_settings() -> dict[str, str]:
+    """A quarter of the memory for pages, within bounds: it is taken as it is used. Indexes of large tables
+    that have no room there are read and written over and over by an import. An import waits as well while
+    the log goes to the disk, unless there is room for what comes meanwhile."""
+    pages = min(max(memory() // 4, LEAST_BUFFERS), MOST_BUFFERS)
+    log = min(pages // 16, MOST_LOG_BUFFERS)
+    return {"shared_buffers": f"{pages // MIB}MB", "wal_buffers": f"{log // MIB}MB"}
 
 
 def memory() -> int:

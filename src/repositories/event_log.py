@@ -92,12 +92,16 @@ class EventLog:
         """
         hits = [(one, hit) for one in batch.events for hit in one.hits]
         seen = [*batch.seen.values()]
-        is_one = len(seen) == 1 and seen[0] is not None
+        has_one_stream, is_one = len(seen) == 1 and seen[0] is not None, len(batch.events) == 1
         conditions, more = _conditions(assumed) if assumed else ((), ())
-        statement = sql.writing(is_one=is_one, is_raised=bool(hits), assumed=conditions)
+        statement = sql.writing(
+            is_one=is_one, has_one_stream=has_one_stream, is_raised=bool(hits), assumed=conditions
+        )
         values = (
-            *self._moved(batch, is_one=is_one),
-            *self._values(batch, import_id),
+            *self._moved(batch, has_one_stream=has_one_stream),
+            "t" if self.ordering is Ordering.GLOBAL else "f",
+            None if import_id is None else str(import_id),
+            *(_values(batch.events[0]) if is_one else _arrays(batch.events)),
             *_hit_values(hits),
             *more,
         )
@@ -106,7 +110,7 @@ class EventLog:
             rows = finish(statement, *values)
         except psycopg.IntegrityError:  # another took the event_id, the client or the stream meanwhile
             return False
-        return self._is_stored(batch.events[0]) if rows is None else rows[0][0] == b"t"
+        return self._is_stored(batch.events[0]) if rows is None else bool(rows)
 
     def _is_stored(self, one: Accepted) -> bool:
         """Asked when nobody heard whether the streams were where they were seen, or what became of it."""
@@ -115,32 +119,16 @@ class EventLog:
             values = one.client_id, event.t, event.type, str(event.amount), event.event_id
             return bool(InSession(session).run(sql.IS_STORED, *values))
 
-    def _moved(self, batch: Batch, *, is_one: bool) -> tuple[Value, Value, Value]:
+    def _moved(self, batch: Batch, *, has_one_stream: bool) -> tuple[Value, Value, Value]:
         """The streams, where they were seen, and where they are to be."""
         streams = sorted(batch.latest)
-        if is_one:
+        if has_one_stream:
             return streams[0], batch.seen[streams[0]], batch.latest[streams[0]]
         seen = [batch.seen[stream] for stream in streams]
         return (
             array_of(streams),
             array_of("NULL" if t is None else t for t in seen),
             array_of(batch.latest[stream] for stream in streams),
-        )
-
-    def _values(self, batch: Batch, import_id: UUID | None) -> Iterator[Value]:
-        events = [one.event for one in batch.events]
-        yield "t" if self.ordering is Ordering.GLOBAL else "f"
-        yield None if import_id is None else str(import_id)
-        yield array_of(one.client_id for one in batch.events)
-        yield array_of(event.t for event in events)
-        yield array_of(event.type for event in events)
-        yield array_of(event.amount for event in events)
-        yield array_of(one.kept.number for one in batch.events)
-        yield array_of(one.kept.total for one in batch.events)
-        has_ids = any(event.event_id is not None for event in events)
-        yield texts_of(event.event_id for event in events) if has_ids else None
-        yield (
-            texts_of(one.answer if one.event.event_id else None for one in batch.events) if has_ids else None
         )
 
     def answers(self, event_ids: Collection[str]) -> dict[str, tuple[NewEvent, str]]:
@@ -173,6 +161,27 @@ class EventLog:
         if past is not None and latest is not None and (past.client_id, past.latest) == (client_id, latest):
             return past
         return Past(client_id, stream_of(self.ordering, client_id), latest, _history(row[3:8]))
+
+
+def _values(one: Accepted) -> tuple[Value, ...]:
+    event, kept = one.event, one.kept
+    id_, answer = (None, None) if event.event_id is None else (event.event_id, one.answer)
+    values = one.client_id, event.t, event.type, str(event.amount), kept.number, str(kept.total)
+    return *values, id_, answer
+
+
+def _arrays(accepted: Sequence[Accepted]) -> Iterator[Value]:
+    """The same of several."""
+    events = [one.event for one in accepted]
+    yield array_of(one.client_id for one in accepted)
+    yield array_of(event.t for event in events)
+    yield array_of(event.type for event in events)
+    yield array_of(event.amount for event in events)
+    yield array_of(one.kept.number for one in accepted)
+    yield array_of(one.kept.total for one in accepted)
+    has_ids = any(event.event_id is not None for event in events)
+    yield texts_of(event.event_id for event in events) if has_ids else None
+    yield texts_of(one.answer if one.event.event_id else None for one in accepted) if has_ids else None
 
 
 def _conditions(assumed: Assumed) -> tuple[tuple[str, ...], tuple[Value, ...]]:

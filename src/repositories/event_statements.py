@@ -75,14 +75,22 @@ MOVE_ALL = """
         INSERT INTO event_high_water SELECT stream, latest FROM seen, guard
         WHERE guard.holds AND seen.t IS NULL ORDER BY stream
     )"""
-WRITE = """
-    WITH {so}{move}, stored AS (
+# One event needs no arrays, which take a sixth of what it costs the server.
+WRITE_ONE = """
+    WITH {move}{raised}
+    INSERT INTO event (is_global, import_id, client_id, t, type, amount, number, total, event_id, answer)
+    SELECT $4::bool, $5::uuid, $6::bigint, $7::bigint, $8::text, $9::numeric,
+        $10::bigint, $11::numeric, $12::text, $13::text FROM guard WHERE guard.holds
+    RETURNING true
+"""
+WRITE_MANY = """
+    WITH {move}, stored AS (
         INSERT INTO event (client_id, t, type, amount, number, total, event_id, answer, is_global, import_id)
         SELECT n.*, $4::bool, $5::uuid
         FROM unnest($6::bigint[], $7::bigint[], $8::text[], $9::numeric[],
             $10::bigint[], $11::numeric[], $12::text[], $13::text[])
             AS n, guard WHERE guard.holds
-    ) {raised} SELECT EXISTS (SELECT FROM guard WHERE holds)
+    ){raised} SELECT FROM guard WHERE holds
 """
 RAISED = """, raised AS (
         INSERT INTO alert (rule_id, rule_version, code, is_shadow, client_id, t, causes)
@@ -109,19 +117,18 @@ PLACE = re.compile(r"\$(\d+)")
 
 
 @lru_cache
-def writing(*, is_one: bool, is_raised: bool, assumed: tuple[str, ...] = ()) -> str:
-    """Writes if one stream, or each of several, is where it was seen; alerts too, if there are any.
+def writing(*, is_one: bool, has_one_stream: bool, is_raised: bool, assumed: tuple[str, ...] = ()) -> str:
+    """Writes one event or several, if one stream, or each of several, is where it was seen; alerts too, if
+    there are any. A row comes back if it was so.
 
     With what is `assumed`: conditions, each with $1, $2, … for values of its own, which come behind.
     """
-    so, place = [], RAISED_VALUES if is_raised else VALUES
+    so, place = "", RAISED_VALUES if is_raised else VALUES
     for condition in assumed:
-        so.append(moved(condition, place))
+        so += f" AND {moved(condition, place)}"
         place += len(set(PLACE.findall(condition)))
-    return WRITE.format(
-        so=f"so AS (SELECT {' AND '.join(so)} AS holds), " if so else "",
-        move=(MOVE_ONE if is_one else MOVE_ALL).format(if_so=" AND (SELECT holds FROM so)" if so else ""),
-        raised=RAISED if is_raised else "",
+    return (WRITE_ONE if is_one else WRITE_MANY).format(
+        move=(MOVE_ONE if has_one_stream else MOVE_ALL).format(if_so=so), raised=RAISED if is_raised else ""
     )
 
 

@@ -56,7 +56,7 @@ def test_12_sessions_are_ended_at_random_while_events_come(
 
 
 @pytest.mark.parametrize("how", ["before", "after", "between", "unnoticed"])
-@pytest.mark.parametrize("word", [b"COMMIT\0", b"{deposit"], ids=["commit", "writing"])
+@pytest.mark.parametrize("word", [b"COMMIT\0", b"\0\0\0\x07deposit"], ids=["commit", "writing"])
 def test_13_the_connection_is_cut_at_commits_while_events_come(
     live: Live, books: Books, events: EventBooks, rng: random.Random, word: bytes, how: str
 ) -> None:

@@ -1,0 +1,86 @@
+"""What an import pays for the indicators: the job of the service, by turns with and without counting."""
+
+import statistics
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from bench.imports import Bench, measure, prepare, service
+from src.repositories.targets import TARGETS
+from src.wiring import EXTENSION
+
+DATASET = "atendimentos"
+KINDS = {"at home": "each angel in one polo", "everywhere": "all angels in all polos"}
+NOTHING, FIRST, ADDED = "counting nothing", "the first counts", "added to as many counts"
+ROLLUPS = ("indicator_month", "indicator_angel", "indicator_polo", "indicator_client")
+TRIGGER = "atendimento_fold_insert"
+
+
+@contextmanager
+def counting_nothing(bench: Bench) -> Iterator[None]:
+    """As if there were no indicators."""
+    target = TARGETS[DATASET]
+    bench.psql("-c", f"ALTER TABLE atendimento DISABLE TRIGGER {TRIGGER}")
+    TARGETS[DATASET] = replace(target, counted=None, dataset=replace(target.dataset, folds=None))
+    try:
+        yield
+    finally:
+        TARGETS[DATASET] = target
+        bench.psql("-c", f"ALTER TABLE atendimento ENABLE ALWAYS TRIGGER {TRIGGER}")
+
+
+def load_without(bench: Bench) -> None:
+    with counting_nothing(bench):
+        bench.load()
+
+
+def load_onto(bench: Bench) -> None:
+    """As many counts as the file brings are there already: each of its own is added to one."""
+    for table in ROLLUPS:
+        bench.psql("-c", f"INSERT INTO {table} SELECT * FROM kept_{table}")
+    bench.load()
+
+
+def keep_counts(bench: Bench) -> None:
+    bench.reset()
+    bench.load()
+    for table in ROLLUPS:
+        bench.psql("-c", f"CREATE TABLE kept_{table} AS SELECT * FROM {table}")
+
+
+def costs(rows: int, rounds: int) -> dict[str, dict[str, float]]:
+    """By kind and way, the median of the seconds."""
+    found = {}
+    for kind in KINDS:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-counting-")))
+            app = stack.enter_context(service(folder, "default"))
+            url = app.extensions[EXTENSION].settings.database_url
+            bench = prepare(DATASET, rows, folder, url, kind)
+            keep_counts(bench)
+            ways: dict[str, Callable[[], None]] = {
+                NOTHING: partial(load_without, bench),
+                FIRST: bench.load,
+                ADDED: partial(load_onto, bench),
+            }
+            found[kind] = {way: statistics.median(took) for way, took in measure(bench, ways, rounds).items()}
+    return found
+
+
+def lines_of(rows: int, rounds: int) -> list[str]:
+    """The table for the page."""
+    lines = [
+        "",
+        f"An import of {rows:,} rows by the service, by turns without and with counting them:",
+        "",
+        f"| angels and polos | {NOTHING}, s | {FIRST}, s | more | {ADDED}, s | more |",
+        "| --- | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for kind, seconds in costs(rows, rounds).items():
+        more = {way: f"{(took / seconds[NOTHING] - 1) * 100:+.0f} %" for way, took in seconds.items()}
+        cells = f"{seconds[FIRST]:.1f} | {more[FIRST]} | {seconds[ADDED]:.1f} | {more[ADDED]}"
+        lines.append(f"| {KINDS[kind]} | {seconds[NOTHING]:.1f} | {cells} |")
+    return lines
