@@ -28,6 +28,7 @@ LONGEST_HEAD = 16_384
 IDLE_SECONDS = 2.0
 LOOK_SECONDS = 0.5
 GATHER_SECONDS = 0.0003
+SOON_SECONDS = 0.001  # less an epoll does not wait
 LONG_SECONDS = 0.2
 STARTS = tuple(f"POST {path}".encode() for path in VIEWS)
 PEEKED = max(map(len, STARTS))
@@ -121,8 +122,7 @@ class Senders:
         """Whoever sends something. What was put off is done while the database works for them, or, when they
         don't come in a moment, now."""
         if is_behind():
-            select.select([self._poll], [], [], GATHER_SECONDS)
-            if ready := self._poll.poll(0):
+            if ready := self._poll.poll(SOON_SECONDS):
                 return ready
             catch_up()
         return self._poll.poll(LOOK_SECONDS)
