@@ -1,7 +1,7 @@
 """Statements asked of DuckDB, one after the other: what is found first, then the result."""
 
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
@@ -32,6 +32,9 @@ class Answer:
 
     rows: int
     misread: set[str]
+
+
+AnswerOne = Callable[[Asked], Answer]
 
 
 def answers(
@@ -65,16 +68,25 @@ def answers(
         found.append(answer(asked, *mine))
         if found[-1].rows:
             return found
-    now, others = every[len(first) : len(first) + 1], every[len(first) + 1 :]
-    taken = {note.name for asked in now for note in asked.statements.notes}
+    rest = every[len(first) :]
+    return found + _side_by_side(
+        rest, lambda one: answer(one, *mine), lambda one: answer(one, beside), lambda one: answer(one, later)
+    )
+
+
+def _side_by_side(
+    every: Sequence[Asked], now: AnswerOne, beside: AnswerOne, later: AnswerOne
+) -> list[Answer]:
+    """The first is answered now, the others beside it; but those later that need what it notes."""
+    noted = {note.name for asked in every[:1] for note in asked.statements.notes}
     with ThreadPoolExecutor(1) as pool:
         begun = [
-            None if taken & asked.statements.needed else pool.submit(answer, asked, beside)
-            for asked in others
+            None if noted & asked.statements.needed else pool.submit(beside, asked) for asked in every[1:]
         ]
-        found += [answer(asked, *mine) for asked in now]
+        found = [now(asked) for asked in every[:1]]
         return found + [
-            one.result() if one else answer(asked, later) for asked, one in zip(others, begun, strict=True)
+            answer.result() if answer else later(asked)
+            for asked, answer in zip(every[1:], begun, strict=True)
         ]
 
 
