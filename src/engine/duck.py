@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 THREADS = 2
 RESERVED = 4 * GIB  # of addresses, for a child with DuckDB: it keeps those of memory that it gave back
+NO_MEMORY = "Out of Memory Error"
 NO_ROOM = ("No space left", "File too large", "max_temp_directory_size")
 MEMORY_SHARE = 0.4  # of the child's memory; the rest is for Python, libraries and what DuckDB does not count
 
@@ -71,12 +72,20 @@ def sessions(
                     session.execute(f"set {name} = {quoted(value)}")
             _lock(connection, [folder, target or folder], sources)
             yield every
-    except duckdb.OutOfMemoryException as error:
-        raise MemoryError(str(error)) from error
-    except duckdb.IOException as error:
-        if not any(sign in str(error) for sign in NO_ROOM):
+    except (duckdb.OutOfMemoryException, duckdb.IOException, OSError) as error:
+        shortage = _shortage(str(error))
+        if shortage is None:
             raise
-        raise OSError(errno.ENOSPC, "no room for temporary files") from error
+        raise shortage from error
+
+
+def _shortage(words: str) -> Exception | None:
+    """What an error says there was too little of. Those that come through Arrow have nothing but words."""
+    if NO_MEMORY in words:
+        return MemoryError(words)
+    if any(sign in words for sign in NO_ROOM):
+        return OSError(errno.ENOSPC, "no room for temporary files")
+    return None
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """The child process: bounded, watched, gone when it should be, and honest about its end."""
 
+import errno
 import json
 import os
 import signal
@@ -14,7 +15,7 @@ import pytest
 
 import src.engine.child  # noqa: F401 # so that every error that a child may raise is known
 from src.domain.errors import DomainError, FieldError, Unavailable
-from src.engine.duck import RESERVED, connect
+from src.engine.duck import RESERVED, batches_of, connect
 from src.engine.profile import profile
 from src.engine.reading.detect import detect
 from src.engine.sandbox import (
@@ -247,6 +248,19 @@ class TestBounds:
     def test_sql_that_runs_out_of_memory_is_the_same_error(self, tmp_path: Path) -> None:
         with pytest.raises(MemoryError), connect(tmp_path, [], Sandbox(memory=10 * MIB)) as connection:
             connection.execute("select list(i) from range(10000000) t(i)").fetchall()
+
+    @pytest.mark.parametrize(
+        ("words", "expected"),
+        [("Out of Memory Error: no block", MemoryError), ("IO Error: No space left on device", OSError)],
+    )
+    def test_a_shortage_in_the_middle_of_a_stream_is_the_same_error(
+        self, tmp_path: Path, words: str, expected: type[Exception]
+    ) -> None:
+        query = f"select case when i = 100000 then error('{words}') else i end from range(200000) t(i)"
+        with pytest.raises(expected) as caught, connect(tmp_path, [], SANDBOX) as connection:
+            for _ in batches_of(connection, query, 1_000):
+                pass
+        assert getattr(caught.value, "errno", errno.ENOSPC) == errno.ENOSPC
 
     def test_too_little_room_for_temporary_files_is_named(
         self, large: Path, reading: Detected, tmp_path: Path
