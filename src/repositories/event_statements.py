@@ -75,7 +75,7 @@ MOVE_ALL = """
         INSERT INTO event_high_water SELECT stream, latest FROM seen, guard
         WHERE guard.holds AND seen.t IS NULL ORDER BY stream
     )"""
-# One event needs no arrays, which take a sixth of what it costs the server.
+# One event needs no arrays, nor a statement around its insertion: a lone sender waits for each of them.
 WRITE_ONE = """
     WITH {move}{raised}
     INSERT INTO event (is_global, import_id, client_id, t, type, amount, number, total, event_id, answer)

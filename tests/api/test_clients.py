@@ -149,9 +149,8 @@ class TestCreate:
     def test_without_an_id_it_gets_the_next_number_that_is_free(
         self, operator: Caller, connection: Connection
     ) -> None:
-        connection.execute(
-            text("ALTER SEQUENCE client_number RESTART")
-        )  # others took some that are not there
+        # Other tests took numbers, which stay taken when clients are rolled back.
+        connection.execute(text("ALTER SEQUENCE client_number RESTART"))
         taken = {str(number) for number in range(1, 40)} - {"1", "17"}
         for number in taken:
             a_client(number)

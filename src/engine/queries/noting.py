@@ -25,7 +25,10 @@ def taking(notes: Sequence[NoteStatement], session: "DuckDBPyConnection") -> Ite
     try:
         yield
     except Exception as error:  # of an error of ours, DuckDB hands on no more than a text
-        raise next((table.failure for table in tables if table.failure), error) from error
+        failure = next((table.failure for table in tables if table.failure), None)
+        if failure is None:
+            raise
+        raise failure from error
     for table in tables:
         table.add_held()
 
