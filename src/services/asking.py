@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from src.database import Database
 from src.engine.imports.loading import Loaded, LoadPlan
-from src.engine.imports.writing import Block, Known, Orders, Written, keep_rows, unused_path, used_path
+from src.engine.imports.writing import Block, Known, Lead, Orders, Written, keep_rows, unused_path, used_path
 from src.engine.sandbox import Stopped
 from src.models import Import
 from src.repositories.copying import Copy, Refused, ids_of, lines_there
@@ -31,11 +31,12 @@ class Asking:
         self._reading: Future[Loaded] = Future()
         self._is_off = False
         self.orders = Orders(source.folder)
+        self.lead = Lead()
 
     @contextmanager
     def beside(self) -> Iterator[None]:
         """Read and ask, while the caller writes; whoever fails first says why both have."""
-        with ThreadPoolExecutor(1, "reading") as threads:
+        with closing(self.lead), ThreadPoolExecutor(1, "reading") as threads:
             self._reading = threads.submit(self._run)
             try:
                 yield
@@ -98,6 +99,7 @@ class Asking:
             faults=self._source.faults,
             refused=self._source.refused,
             key=self._key,
+            lead=self.lead,
             on_block=self._ask,
             on_progress=self._source.on_progress,
             should_stop=lambda: self._is_off or self._source.should_stop(),

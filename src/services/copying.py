@@ -146,6 +146,7 @@ class CopyingService:
                 orders=asking.orders,
                 import_id=imported.id,
                 on_piece=take,
+                on_block_end=asking.lead.give,
                 should_stop=asking.should_stop,
                 limits=source.limits,
             )

@@ -26,6 +26,7 @@ NAMELESS = "nameless.arrows"  # keys of rows with unknown names
 KEY_SCHEMA = pa.schema([("line", pa.int64()), ("key", pa.string())])
 KEYS = pa.schema([("key", pa.string())])
 MOST_AT_A_TIME = 4 * ROWS  # of them
+END_OF_BLOCK = b"{}\n"  # after its pieces, if it has any
 
 
 def write_rows(
@@ -46,6 +47,7 @@ def write_rows(
         writer = _Writer(spool, plan, makers, out, faults, load_plan)
         for number in _orders(arguments["orders"]):
             writer.take(number)
+            told.write(END_OF_BLOCK)
         writer.settle()
     if folding:
         folding.finish()

@@ -41,7 +41,7 @@ def read_spooled(
     """The same, into blocks on disk, and with the cells of faulty rows; too many names end it as well."""
     plan, spooled = LoadPlan.from_json(arguments["plan"]), Path(arguments["spool"])
     with (
-        Spool(spooled, plan, arguments["pipe"], key=arguments["key"]) as spool,
+        Spool(spooled, plan, arguments["pipe"], key=arguments["key"], lead=arguments["lead"]) as spool,
         FaultFile(Path(arguments["faults"]), has_cells=True) as faults,
         Refused(plan, arguments["refused"], refused_path(spooled)) as refused,
     ):

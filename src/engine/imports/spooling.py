@@ -29,8 +29,8 @@ MOST_NAMES = 1_000_000  # they are in the memory of one process
 class Spool:
     """Takes rows; a full block goes to a file, and what the database must be asked about it to the pipe."""
 
-    def __init__(self, folder: Path, plan: LoadPlan, pipe: int, *, key: int | None) -> None:
-        self._folder, self._pipe, self._key = folder, pipe, key
+    def __init__(self, folder: Path, plan: LoadPlan, pipe: int, *, key: int | None, lead: int) -> None:
+        self._folder, self._pipe, self._key, self._lead = folder, pipe, key, lead
         fields = [column.field for column in plan.columns]
         self._schema = spool_schema(plan)
         self._plain = row_schema(plan)
@@ -62,6 +62,7 @@ class Spool:
             if self._rows == self._wanted:
                 self._write()
                 self._wanted = rows_of_next(self._wanted, self._kept)
+                os.read(self._lead, 1)  # until the writing has come near
 
     def _write(self) -> None:
         columns = [

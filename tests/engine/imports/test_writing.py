@@ -2,9 +2,12 @@
 
 import json
 import os
+import queue
 import random
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +26,10 @@ from src.engine.imports.repeats import Seen
 from src.engine.imports.spooling import ROWS
 from src.engine.imports.writing import (
     Known,
+    Lead,
     RowPlan,
     TargetColumn,
+    keep_rows,
     order_path,
     piece_path,
     unused_path,
@@ -41,7 +46,7 @@ COLUMNS = (
     TargetColumn(name="client_id", type="bigint", code="unknown_client"),
     TargetColumn(name="currency"),
 )
-COUNT = ROWS + 25_000  # of rows: two blocks
+COUNT = ROWS + 25_000  # of rows: four blocks, the first of which are small
 UNKNOWN, WRONG = "c13", "EURO"
 
 
@@ -97,7 +102,9 @@ def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     thread.join()
     faults = pq.read_table(folder / "found.parquet").to_pylist()
     found = [(row["line"], row["code"], row["value"], row["detail"]) for row in faults]
-    pieces = [json.loads(line) for line in stream[0].splitlines()]
+    words = [json.loads(line) for line in stream[0].splitlines()]
+    assert words.count({}) == len(told)  # each block ends, also one without a row that is written
+    pieces = [word for word in words if word]
     by_part = [(piece["part"], piece_path(folder, piece["number"]).read_bytes()) for piece in pieces]
     rows = [row for part, content in by_part if part is not None for row in written(content)]
     keys = [key for part, content in by_part if part is None for (key,) in cells_of(content)]
@@ -120,6 +127,7 @@ def of_ids(path: Path) -> list[int]:
 def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     came, pipe = os.pipe()
     thread, stream = drained(came)
+    never_waiting = os.open("/dev/zero", os.O_RDONLY)
     arguments = {
         "path": str(path),
         "plan": json.loads(json.dumps(plan)),
@@ -127,10 +135,12 @@ def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]
         "spool": str(folder),
         "key": 0,
         "refused": str(folder / "refused.copy"),
+        "lead": never_waiting,
         "limits": asdict(LIMITS),
         "pipe": pipe,
     }
     read_spooled(arguments, folder, SANDBOX, ignore_progress)
+    os.close(never_waiting)
     thread.join()
     return [json.loads(line) for line in stream[0].splitlines()]
 
@@ -199,6 +209,33 @@ def test_rows_and_faults_are_those_of_a_naive_reading(tmp_path: Path, keys: int)
     came, wanted = write(path, tmp_path, there), expected(cells, there)
     assert (sorted(came.rows), came.faults) == (sorted(wanted.rows), sorted(wanted.faults))
     assert sorted(came.unused) == wanted.unused
+
+
+def test_reading_waits_until_writing_has_come_near(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("transaction_id,client_id,currency\n" + "".join(f"t{n},c1,EUR\n" for n in range(COUNT)))
+    blocks: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with closing(Lead(1)) as lead, ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(
+            keep_rows,
+            path,
+            plan_of(detect(path, "a.csv", LIMITS), FIELDS, compared=TRANSACTIONS.compared),
+            folder=tmp_path,
+            faults=tmp_path / "faults.parquet",
+            refused=tmp_path / "refused.copy",
+            key=None,
+            lead=lead,
+            on_block=lambda block: blocks.put(block.block),
+            limits=LIMITS,
+        )
+        assert [blocks.get(timeout=60) for _ in range(2)] == [0, 1]
+        with pytest.raises(queue.Empty):
+            blocks.get(timeout=1)
+        lead.give()
+        assert blocks.get(timeout=60) == 2
+        lead.give()
+        assert (reading.result(timeout=60).rows_good, blocks.get(timeout=60)) == (COUNT, 3)
+        lead.give()  # to nobody
 
 
 @settings(max_examples=60, deadline=None)
