@@ -9,8 +9,8 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -175,15 +175,21 @@ def prepare(dataset: str, rows: int, folder: Path, url: str, kind: str = "") -> 
     return bench
 
 
-def measure(bench: Bench, ways: dict[str, Callable[[], None]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each way, alternating."""
+def measure(
+    bench: Bench,
+    ways: Mapping[str, Callable[[], None]],
+    rounds: int,
+    around: Mapping[str, Callable[[], AbstractContextManager[None]]] | None = None,
+) -> dict[str, list[float]]:
+    """Seconds of each way, alternating; not those of what is to be done around one."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(rounds):
         for name, run in ways.items():
             bench.reset()
-            began = time.monotonic()
-            run()
-            seconds[name].append(time.monotonic() - began)
+            with (around or {}).get(name, nullcontext)():
+                began = time.monotonic()
+                run()
+                seconds[name].append(time.monotonic() - began)
             print(f"{number + 1}/{rounds} {name}: {seconds[name][-1]:.2f} s", flush=True)
     return seconds
 

@@ -49,9 +49,10 @@ class PoloRollup(Base):
 
 
 class ClientRollup(Base):
-    """All that was ever done for a client."""
+    """All that was ever done for a client. An import changes many: a new version goes beside the old one."""
 
     __tablename__ = "indicator_client"
+    __table_args__ = {"postgresql_with": {"fillfactor": "50"}}
 
     client_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     on_time: Mapped[int]
