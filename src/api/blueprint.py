@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 
 from src.api.authentication import require
 from src.api.lists import XLSX
+from src.api.queries import known_names, refuse_unknown
 from src.api.schemas.notify import NOTIFY, asking
 from src.domain.errors import FieldError, Invalid
 from src.domain.roles import Policy, Role
@@ -50,7 +51,10 @@ class Parser(FlaskParser):
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest is untyped
-    """Adds `needs` (a role, or PUBLIC) to every route; API keys need the scope `<scope>:read|write`."""
+    """Adds `needs` (a role, or PUBLIC) to every route; API keys need the scope `<scope>:read|write`.
+
+    What a route does not know in the query of its address is refused.
+    """
 
     ARGUMENTS_PARSER = Parser()
 
@@ -79,11 +83,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
         def decorate(view: View) -> View:
             doc: dict[str, Any] = view._apidoc  # type: ignore[attr-defined]  # noqa: SLF001  as Blueprint.doc does
+            known = known_names(doc)
             starts_job = takes_key and "202" in map(str, doc.get("response", {}).get("responses", ()))
 
             @wraps(view)
             def guarded(*args: Any, **kwargs: Any) -> Any:
                 require(policy)
+                refuse_unknown(known)
                 g.starts_job = starts_job
                 return view(*args, **kwargs)
 

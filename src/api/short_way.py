@@ -258,6 +258,7 @@ def _is_plain(environ: WSGIEnvironment, trusted: list[str] | None) -> bool:
         and int(length) <= LONGEST
         and "HTTP_TRANSFER_ENCODING" not in environ
         and not environ.get("SCRIPT_NAME")
+        and not environ.get("QUERY_STRING")
         and _is_ours(environ.get("HTTP_HOST"), None if trusted is None else tuple(trusted))
     )
 

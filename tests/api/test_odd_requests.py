@@ -17,7 +17,13 @@ SOME = str(UUID(int=7))
 NO_OBJECTS = ("null", "1", "[1]", '"x"')
 ODD_VALUES = ("9" * 30, "1e2000000", "\0")
 MANY = {"operation": "fill", "columns": [f"c{place}" for place in range(100)], "value": ""}
-PLACES = {"view": "transaction_statistics", "client_id": "nobody", "version": "1", "alert_id": "7"}
+PLACES = {
+    "view": "transaction_statistics",
+    "client_id": "nobody",
+    "version": "1",
+    "alert_id": "7",
+    "atendimento_id": "7",
+}
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -43,6 +49,21 @@ def test_a_body_that_is_no_object_is_refused_everywhere(admin: Caller) -> None:
                     yield f"{method} {path} {body}", answer.status_code
 
     assert failed(answers()) == []
+
+
+def test_a_query_that_is_not_known_is_refused_everywhere(admin: Caller) -> None:
+    for method, path, _ in operations():
+        answer = admin.call(method, f"{path}?order_bye=-id")
+        assert answer.status_code == 400, (method, path)
+        assert answer.json["errors"][0]["pointer"] == "/order_bye"
+
+
+def test_a_mistyped_filter_is_told_what_may_have_been_meant(admin: Caller) -> None:
+    answer = admin.get("/api/v1/atendimento?statu=DONE&zzzzzz=1&per_page=5")
+    mistyped, absurd = answer.json["errors"]
+    assert "Did you mean «status»" in mistyped["message"]
+    assert "There are:" in absurd["message"]
+    assert "per_page" in absurd["message"]
 
 
 def test_odd_values_in_the_address_are_refused_or_find_nothing(admin: Caller) -> None:
