@@ -30,7 +30,12 @@ def read(name: str) -> dict[str, Any]:
 COMPOSE = read("docker-compose.yml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 TEXT = (ROOT / "docker-compose.yml").read_text()
-LAYERS = ("docker-compose.yml", "docker-compose.dev.yml", "docker/compose.tls.yml")
+LAYERS = (
+    "docker-compose.yml",
+    "docker-compose.dev.yml",
+    "docker/compose.tls.yml",
+    "docker/compose.spark.yml",
+)
 EXAMPLE = (ROOT / ".env.example").read_text()
 SETTINGS = {field.name.upper() for field in fields(Settings)}
 
@@ -54,6 +59,12 @@ def used_by_compose() -> set[str]:
 
 def test_only_nginx_is_published() -> None:
     assert [name for name, service in SERVICES.items() if service.get("ports")] == ["nginx"]
+
+
+def test_the_ports_of_the_driver_of_spark_are_on_an_address_that_has_to_be_named() -> None:
+    first, second = read("docker/compose.spark.yml")["services"]["worker"]["ports"]
+    assert re.match(r"\$\{ENGINE_ADDRESS:\?[^}]+\}:7078-", first)
+    assert second.startswith("${ENGINE_ADDRESS}:7088-")
 
 
 def test_the_development_ports_are_on_loopback_only() -> None:
