@@ -61,24 +61,43 @@ def rewrite_rejects(source: Path, target: Path, change: Callable[[RejectedRow], 
 
 
 def read_rejects(path: Path, first: int, most: int) -> list[RejectedRow]:
-    """Some of the rejected rows, in the order of their lines, counted from 0."""
-    return list(islice(rejected_rows(path), first, first + most))
+    """Some of the rejected rows, in the order of their lines, counted from 0. Of the parts of the file that
+    come before them, only the lines are read."""
+    part, place = _place_of(path, first)
+    return list(islice(rejected_rows(path, part), place, place + most))
 
 
-def rejected_rows(path: Path) -> Iterator[RejectedRow]:
-    """All rejected rows, a group of them in memory at a time."""
-    for line, faults in groupby(_faults(path), key=itemgetter("line")):
+def rejected_rows(path: Path, part: int = 0) -> Iterator[RejectedRow]:
+    """All rejected rows, from a part of the file on; some of them in memory at a time."""
+    for line, faults in groupby(_faults(path, part), key=itemgetter("line")):
         found = list(faults)
         rejects = (Reject(line, *(fault[name] for name in FAULT_COLUMNS[1:])) for fault in found)
         yield RejectedRow(line, tuple(rejects), tuple(found[0]["cells"]))
 
 
-def _faults(path: Path) -> Iterator[dict[str, Any]]:
+def _faults(path: Path, part: int) -> Iterator[dict[str, Any]]:
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path) as file:
-        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME):
+        parts = range(part, file.num_row_groups)
+        for batch in file.iter_batches(batch_size=ROWS_AT_A_TIME, row_groups=parts):
             yield from batch.to_pylist()
+
+
+def _place_of(path: Path, number: int) -> tuple[int, int]:
+    """The part of the file in which a rejected row begins, and which one it is there."""
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path) as file:
+        before, last = 0, None
+        for part in range(file.num_row_groups):
+            lines = file.read_row_group(part, columns=["line"])["line"].unique().to_pylist()
+            goes_on = last in lines  # a row of the part before
+            begun = len(lines) - goes_on
+            if before + begun > number:
+                return part, number - before + goes_on
+            before, last = before + begun, lines[-1] if lines else last
+        return file.num_row_groups, 0
 
 
 def table_columns(headers: Sequence[str], *, has_rest: bool) -> list[str]:
