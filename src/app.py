@@ -1,4 +1,4 @@
-"""create_app: the application that the web server, the worker, the scheduler and the commands share."""
+"""The application: what all programs share, the commands for `flask`, the API for the web server."""
 
 import gc
 import logging
@@ -8,12 +8,9 @@ from typing import Any
 
 import psycopg
 from flask import Flask
-from flask_alembic import Alembic
 from sqlalchemy.exc import ProgrammingError
 
 from src import logs
-from src.api import registration
-from src.cli import registration as commands
 from src.cli.output import settings_errors_as_messages
 from src.config import Settings, SettingsError
 from src.database import COMMAND, WEB, Database, Limits, make_engine
@@ -21,8 +18,6 @@ from src.domain.errors import DomainError
 from src.domain.events import OrderIsFixed
 from src.embedded import resolve
 from src.integrations.storage import open_storage
-from src.models import Base
-from src.models.base import is_compared
 from src.queue import HintQueue
 from src.services.passwords import PasswordHasher
 from src.services.reading import Readers
@@ -37,7 +32,50 @@ NOT_TO_BE_LOADED = 4  # by this exit code gunicorn knows that another process wo
 def create_app(
     settings: Settings | None = None, adapters: Adapters | None = None, *, limits: Limits = COMMAND
 ) -> Flask:
-    """The application, as the environment says; PostgreSQL and Redis are embedded when no URL is set."""
+    """With the commands, as `flask` finds it. The API takes a while to put together, and they do without."""
+    from src.cli import registration
+
+    app = _without_entrypoints(settings, adapters, limits)
+    _add_migrations(app)
+    registration.register(app)
+    return app
+
+
+def create_api(
+    settings: Settings | None = None, adapters: Adapters | None = None, *, limits: Limits = COMMAND
+) -> Flask:
+    """With the API as well, and the command that writes its document."""
+    from src.api import registration
+    from src.cli.openapi import openapi
+
+    app = create_app(settings, adapters, limits=limits)
+    registration.register(app, _adapters_of(app).settings)
+    app.cli.add_command(openapi)
+    return app
+
+
+def create_web() -> Flask:
+    """For the web server: no request waits as long as a command may."""
+    with settings_errors_as_messages(program_code=NOT_TO_BE_LOADED):
+        app = _checked(create_api(Settings.from_env(), limits=WEB))
+    gc.collect()
+    gc.freeze()  # what is there now stays; looking through it again took a tenth of each batch's time
+    return app
+
+
+def create_program(settings: Settings, limits: Limits) -> Flask:
+    """For what works on its own, and is asked by nobody: with neither commands nor the API."""
+    return _checked(_without_entrypoints(settings, None, limits))
+
+
+class Application(Flask):
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """No function here is a coroutine; asking each of them, at each request, took a twentieth of it."""
+        return func
+
+
+def _without_entrypoints(settings: Settings | None, adapters: Adapters | None, limits: Limits) -> Flask:
+    """As the environment says; PostgreSQL and Redis are embedded when no URL is set."""
     with settings_errors_as_messages():
         settings = resolve(settings or Settings.from_env()) if adapters is None else adapters.settings
         if not settings.jwt_secret:
@@ -49,36 +87,18 @@ def create_app(
             style=settings.log_format,
             folder="" if settings.log_dir == "off" else settings.log_dir,
         )
-        return _assembled(settings, adapters or make_adapters(settings, limits))
+        app = Application("indicators", static_folder=None)
+        app.extensions[EXTENSION] = adapters or make_adapters(settings, limits)
+        return app
 
 
-class Application(Flask):
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """No function here is a coroutine; asking each of them, at each request, took a twentieth of it."""
-        return func
+def _adapters_of(app: Flask) -> Adapters:
+    found: Adapters = app.extensions[EXTENSION]
+    return found
 
 
-def _assembled(settings: Settings, adapters: Adapters) -> Flask:
-    app = Application("indicators", static_folder=None)
-    app.extensions[EXTENSION] = adapters
-    _add_migrations(app, adapters)
-    registration.register(app, settings)
-    commands.register(app)
-    return app
-
-
-def create_web() -> Flask:
-    """For the web server: no request waits as long as a command may."""
-    with settings_errors_as_messages(program_code=NOT_TO_BE_LOADED):
-        app = create_program(Settings.from_env(), WEB)
-    gc.collect()
-    gc.freeze()  # what is there now stays; looking through it again took a tenth of each batch's time
-    return app
-
-
-def create_program(settings: Settings, limits: Limits) -> Flask:
-    """For what works on its own: only with the store and the order of events that the database has."""
-    app = create_app(settings, limits=limits)
+def _checked(app: Flask) -> Flask:
+    """Only with the store and the order of events that the database has."""
     with app.app_context():
         for check in (check_store, check_event_order):
             try:
@@ -120,17 +140,21 @@ def make_adapters(settings: Settings, limits: Limits) -> Adapters:
     )
 
 
-def _add_migrations(app: Flask, adapters: Adapters) -> None:
+def _add_migrations(app: Flask) -> None:
     """flask-alembic, with our folder and our engine; the heads are read once, for the readiness check."""
+    from flask_alembic import Alembic
+
+    from src.models import Base
+    from src.models.base import is_compared
+
     app.config["ALEMBIC"] = {"script_location": str(MIGRATIONS)}
     app.config["ALEMBIC_CONTEXT"] = {
         "compare_type": True,
         "compare_server_default": False,
         "include_object": is_compared,
     }
-    alembic = Alembic(
-        metadatas=Base.metadata, engines=adapters.database.bind.engine, run_mkdir=False, command_name=""
-    )
+    engine = _adapters_of(app).database.bind.engine
+    alembic = Alembic(metadatas=Base.metadata, engines=engine, run_mkdir=False, command_name="")
     alembic.init_app(app)
     with app.app_context():
         app.extensions["migration_heads"] = set(alembic.script_directory.get_heads())

@@ -30,6 +30,7 @@ AT_LEAST_ONE = (
     "heartbeat_seconds",
     "mail_link_days",
 )
+RATES = ("rate_limit_default", "rate_limit_events", "rate_limit_login", "rate_limit_clients")
 ADDRESSES = {
     "database_url": ("postgresql", "postgresql+psycopg"),
     "redis_url": ("redis", "rediss", "unix"),
@@ -130,6 +131,7 @@ class Settings:
             if getattr(self, name) not in allowed:
                 raise SettingsError(f"{name.upper()} must be {' or '.join(allowed)}")
         self._check_numbers()
+        self._check_rates()
         for name, schemes in ADDRESSES.items():
             _check_address(name, getattr(self, name), schemes)
         if self.engine_url and not self.engine_url.startswith(CLUSTERS):
@@ -147,6 +149,12 @@ class Settings:
             raise SettingsError("MAIL_FROM must be an e-mail address when SMTP_HOST is set")
         if any("=" not in folder for folder in self.delivery_folders):
             raise SettingsError("DELIVERY_FOLDERS must be name=folder pairs, separated by commas")
+
+    def _check_rates(self) -> None:
+        for name in RATES:
+            text = getattr(self, name)
+            if text != getattr(type(self), name):  # else its parser need not be loaded
+                _check_rate(name, text)
 
     def _check_numbers(self) -> None:
         for name in AT_LEAST_ONE:
@@ -191,6 +199,16 @@ def _check_address(name: str, url: str, schemes: tuple[str, ...]) -> None:
         is_good = False
     if not is_good:
         raise SettingsError(f"{name.upper()} must be an address as {schemes[0]}://host:port/name")
+
+
+def _check_rate(name: str, text: str) -> None:
+    """Found out at the start: later, every request would fail."""
+    from limits import parse_many
+
+    try:
+        parse_many(text)
+    except ValueError as error:
+        raise SettingsError(f"{name.upper()} must be like «600 per minute», not {text!r}") from error
 
 
 def _convert(name: str, text: str, kind: object) -> object:

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import ApplicationLimit, Limit, Limiter, RequestLimit
+from flask_limiter import ApplicationLimit, Limiter, RequestLimit
 from flask_limiter.errors import RateLimitExceeded
 from limits import RateLimitItem, parse_many
 
 from src.api.problems import problem
-from src.config import Settings, SettingsError
+from src.config import Settings
 from src.domain.roles import Actor
 from src.embedded.addresses import limiter_url
 
@@ -90,8 +90,6 @@ def count_events(actor: Actor, number: int, config: Mapping[str, Any]) -> list[l
 
 
 def register(app: Flask, settings: Settings) -> None:
-    for name in ("rate_limit_default", "rate_limit_events", "rate_limit_login", "rate_limit_clients"):
-        _check(name, getattr(settings, name))
     app.config.update(
         RATELIMIT_ENABLED=settings.rate_limits,
         RATELIMIT_APPLICATION=application_budget,
@@ -108,14 +106,6 @@ def register(app: Flask, settings: Settings) -> None:
     limiter.init_app(app)
     app.after_request(add_headers)
     app.register_error_handler(RateLimitExceeded, too_many)
-
-
-def _check(name: str, text: str) -> None:
-    """Found out at the start: later, every request would fail."""
-    try:
-        list(Limit(text, key_function=caller).bind(limiter))
-    except ValueError as error:
-        raise SettingsError(f"{name.upper()} must be like «600 per minute», not {text!r}") from error
 
 
 def too_many(error: RateLimitExceeded) -> Response:

@@ -1,12 +1,9 @@
-"""flask health: is everything that should run, running; flask openapi: the API's document."""
+"""flask health: is everything that should run, running."""
 
 import socket
 import sys
-from pathlib import Path
 
 import click
-import orjson
-from flask import current_app
 
 from src.cli.output import domain_errors_as_messages, json_option, show_one
 from src.wiring import adapters, services
@@ -26,14 +23,3 @@ def health(kind: str, *, as_json: bool) -> None:
     redis = "ok" if adapters().hints.is_alive() else "away"
     show_one({"database": "ok", "redis": redis, **alive, "oldest_wait_seconds": waiting}, as_json=as_json)
     sys.exit(0 if all(alive.values()) else 1)
-
-
-@click.command("openapi-document")
-@click.argument("target", type=click.Path(path_type=Path), default=Path("docs/openapi.json"))
-def openapi(target: Path) -> None:
-    """Write the OpenAPI document."""
-    answer = current_app.test_client().get("/openapi.json")
-    target.write_bytes(
-        orjson.dumps(answer.get_json(), option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
-    )
-    click.echo(f"{target} is written")

@@ -42,5 +42,5 @@ def register(app: Flask) -> None:
     ):
         app.cli.add_command(group)
     app.cli.add_command(database.group, "db")
-    for command in (health.health, health.openapi, samples.samples, *processes.COMMANDS):
+    for command in (health.health, samples.samples, *processes.COMMANDS):
         app.cli.add_command(command)

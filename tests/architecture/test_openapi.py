@@ -68,4 +68,4 @@ def test_the_snapshot_is_what_the_command_writes(app: Flask, tmp_path: Path) -> 
     fresh = tmp_path / "openapi.json"
     done = app.test_cli_runner().invoke(args=["openapi-document", str(fresh)])
     assert done.exit_code == 0, done.output
-    assert fresh.read_text() == SNAPSHOT.read_text(), "run: flask --app src.app openapi-document"
+    assert fresh.read_text() == SNAPSHOT.read_text(), "run: make openapi"
