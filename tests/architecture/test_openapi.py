@@ -28,7 +28,7 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 def test_the_validator_finds_a_planted_fault(document: dict[str, Any]) -> None:
     planted = copy.deepcopy(document)
     del planted["info"]["title"]
-    assert list(OpenAPIV31SpecValidator(planted).iter_errors()) != []
+    assert next(OpenAPIV31SpecValidator(planted).iter_errors(), None) is not None
 
 
 def test_the_document_has_each_route_of_the_api_and_no_other(
