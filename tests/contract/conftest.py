@@ -27,9 +27,9 @@ class Live:
     env: dict[str, str]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    """`flask up`, ended and looked after when the tests are over."""
+    """`flask up`, ended and looked after when the tests of this folder are over: idle, it still costs others time."""
     folder = tmp_path_factory.mktemp("a checkout")
     shutil.copytree(ROOT / "samples", folder / "samples")
     with socket.socket() as probe:
