@@ -22,12 +22,19 @@ from tests.databases import clone, drop, hurry, make_template
 from tests.factories.accounts import Accounts, Caller
 from tests.ground import working_on
 
+HERE = Path(__file__).parent
 SECRET = "a secret for tests that is long enough to be one"
 
 
 def pytest_configure() -> None:
     """In the background of a shell a suite ignores interrupts, and so would every program that it starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of whole programs wait for these. They come first, while the large groups use the processors: at the
+    end all workers would wait at once."""
+    items.sort(key=lambda item: item.path.parent != HERE)
 
 
 def pytest_make_parametrize_id(val: object) -> str | None:
