@@ -54,7 +54,7 @@ spark: ## run the tests of queries on Spark, then the service on a cluster of pr
 
 openapi: ## write docs/openapi.json
 	@scripts/bootstrap run
-	@exec $(PY) -m flask --app src.app:create_api openapi-document docs/openapi.json
+	@exec $(PY) -m scripts.openapi_document docs/openapi.json
 
 insomnia: openapi ## write docs/insomnia_workspace.yaml from docs/openapi.json
 	@scripts/bootstrap dev

@@ -23,7 +23,7 @@ from bench.page import machine, write_section
 from bench.peers import peers
 from bench.servers import Tuning, own_servers
 from bench.watching import watching
-from src.app import create_api, make_adapters
+from src.app import create_app, make_adapters
 from src.cli.database import create_database
 from src.config import Settings
 from src.database import WORKER
@@ -141,7 +141,7 @@ def service(folder: Path, tuning: Tuning) -> Iterator[Flask]:
         )
         create_database(settings.database_url)
         migrate(settings.database_url)
-        app = create_api(adapters=make_adapters(settings, WORKER))
+        app = create_app(adapters=make_adapters(settings, WORKER))
         with app.app_context():
             yield app
             app.extensions[EXTENSION].database.bind.engine.dispose()

@@ -20,7 +20,7 @@ import psycopg
 
 from bench.counting import lines_of
 from bench.page import machine, write_section
-from src.app import create_api
+from src.app import create_app
 from src.cli.database import create_database, migrate
 from src.config import Settings
 from src.database import COMMAND, Database, make_engine
@@ -99,7 +99,7 @@ class Bench:
             log_dir="off",
             log_level="ERROR",
         )
-        app = create_api(settings)
+        app = create_app(settings)
         with app.app_context():
             migrate()
         self.connection = psycopg.connect(

@@ -18,7 +18,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from bench.page import machine, write_section
-from src.app import create_api
+from src.app import create_app
 from src.cli.database import create_database, migrate
 from src.config import Settings
 from src.domain.paging import Cursor, PageQuery
@@ -87,7 +87,7 @@ def service(folder: Path, rows: int) -> Iterator[Flask]:
             access_minutes=600,
         )
         create_database(settings.database_url)
-        app = create_api(settings)
+        app = create_app(settings)
         with app.app_context():
             migrate()
             for statement in FILL:

@@ -1,4 +1,4 @@
-"""The application: what all programs share, the commands for `flask`, the API for the web server."""
+"""The application: what all programs share, with commands for `flask` and the API for whoever asks it."""
 
 import gc
 import logging
@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import psycopg
 from flask import Flask
+from flask.cli import FlaskGroup
 from sqlalchemy.exc import ProgrammingError
 
 from src import logs
@@ -32,32 +34,23 @@ NOT_TO_BE_LOADED = 4  # by this exit code gunicorn knows that another process wo
 def create_app(
     settings: Settings | None = None, adapters: Adapters | None = None, *, limits: Limits = COMMAND
 ) -> Flask:
-    """With the commands, as `flask` finds it. The API takes a while to put together, and they do without."""
-    from src.cli import registration
+    """All of it: commands, and the API, which takes a while to put together and which commands do without."""
+    from src.cli import registration as commands
 
     app = _without_entrypoints(settings, adapters, limits)
     _add_migrations(app)
-    registration.register(app)
-    return app
+    commands.register(app)
+    if not _is_for_a_command():
+        from src.api import registration as api
 
-
-def create_api(
-    settings: Settings | None = None, adapters: Adapters | None = None, *, limits: Limits = COMMAND
-) -> Flask:
-    """With the API as well, and the command that writes its document."""
-    from src.api import registration
-    from src.cli.openapi import openapi
-
-    app = create_app(settings, adapters, limits=limits)
-    registration.register(app, _adapters_of(app).settings)
-    app.cli.add_command(openapi)
+        api.register(app, _adapters_of(app).settings)
     return app
 
 
 def create_web() -> Flask:
     """For the web server: no request waits as long as a command may."""
     with settings_errors_as_messages(program_code=NOT_TO_BE_LOADED):
-        app = _checked(create_api(Settings.from_env(), limits=WEB))
+        app = _checked(create_app(Settings.from_env(), limits=WEB))
     gc.collect()
     gc.freeze()  # what is there now stays; looking through it again took a tenth of each batch's time
     return app
@@ -66,6 +59,12 @@ def create_web() -> Flask:
 def create_program(settings: Settings, limits: Limits) -> Flask:
     """For what works on its own, and is asked by nobody: with neither commands nor the API."""
     return _checked(_without_entrypoints(settings, None, limits))
+
+
+def _is_for_a_command() -> bool:
+    """`flask` looks for one of ours; its own, `run` or `routes`, ask for the application themselves."""
+    context = click.get_current_context(silent=True)
+    return context is not None and isinstance(context.command, FlaskGroup)
 
 
 class Application(Flask):

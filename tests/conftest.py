@@ -12,7 +12,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 from sqlalchemy import Connection, Engine
 
-from src.app import create_api, make_adapters
+from src.app import create_app, make_adapters
 from src.config import Settings
 from src.database import COMMAND, make_engine
 from src.embedded import EmbeddedServers
@@ -92,7 +92,7 @@ def session_app(settings: Settings) -> Iterator[Flask]:
         passes=1, kibibytes=8
     )  # nearly each test makes accounts: the real price is the CPU's
     adapters = replace(make_adapters(settings, COMMAND), hasher=cheap)
-    app = create_api(adapters=adapters)
+    app = create_app(adapters=adapters)
     app.testing = True
     yield app
     adapters.database.bind.engine.dispose()

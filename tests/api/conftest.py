@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from src.api.rate_limits import limiter
-from src.app import create_api
+from src.app import create_app
 from src.integrations.storage_disk import DiskStorage
 from src.wiring import EXTENSION, Adapters
 from tests.architecture import rules
@@ -77,7 +77,7 @@ def make_app(app: Flask, change: Change) -> Iterator[MakeApp]:
     """
 
     def make(**changes: Any) -> Flask:
-        made = create_api(adapters=change(**changes))
+        made = create_app(adapters=change(**changes))
         made.testing = True
         made.test_client_class = CheckedClient
         return made

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask, request
 from flask.testing import FlaskClient
 
-from src.app import create_api
+from src.app import create_app
 from src.wiring import EXTENSION, Adapters
 from tests.api.conftest import CheckedClient, MakeApp
 from tests.api.nouns import FILES
@@ -83,7 +83,7 @@ def choosy(session_app: Flask) -> FlaskClient:
     """One application is asked for all names: it takes longer to make than to ask."""
     present: Adapters = session_app.extensions[EXTENSION]
     hosts = ("ops.example.org", ".internal.example")
-    app = create_api(adapters=replace(present, settings=replace(present.settings, allowed_hosts=hosts)))
+    app = create_app(adapters=replace(present, settings=replace(present.settings, allowed_hosts=hosts)))
     app.testing = True
     app.test_client_class = CheckedClient
     return app.test_client()

@@ -1,13 +1,9 @@
-"""flask health and flask openapi-document."""
+"""flask health."""
 
-import json
 import os
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-from flask.testing import FlaskClient
 
 from src.domain.ids import uuid7
 from src.wiring import services
@@ -37,9 +33,3 @@ def test_a_container_asks_only_for_its_own(run: Run) -> None:
     run("health", "worker", code=1)
     beat("worker", socket.gethostname())
     run("health", "worker")
-
-
-def test_the_document_is_what_the_service_serves(run: Run, tmp_path: Path, client: FlaskClient) -> None:
-    target = tmp_path / "openapi.json"
-    run("openapi-document", str(target))
-    assert json.loads(target.read_text()) == client.get("/openapi.json").json
