@@ -84,8 +84,9 @@ def _asked(question: Question) -> Asked:
     from src.engine.queries.duckdb import statements
 
     query = question.query
+    rows, proof = query.rows, query.sources[query.rows.source].regular
     return Asked(
-        statements=statements(query.rows, query.format),
+        statements=statements(rows.proven_by(proof) if proof else rows, query.format),
         sources=list(query.sources),
         target=str(question.target.resolve()),
         must_be_empty=question.must_be_empty,

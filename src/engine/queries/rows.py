@@ -15,7 +15,7 @@ from ibis import Deferred
 from src.engine.queries.functions import hashed
 from src.engine.queries.readings import as_text, harmless, reading_of, typed
 from src.engine.queries.statements import Keep
-from src.engine.values import Column
+from src.engine.values import Column, Regular
 
 ROW = "row"  # where a row stands in its file, from 0; a column that nobody sees
 
@@ -122,6 +122,17 @@ class Rows:
     def shown(self, name: str) -> ir.StringValue:
         """The same for a spreadsheet, which must not take a text for a formula."""
         return self.text(name) if self.column(name).is_harmless else harmless(self.text(name))
+
+    def proven_by(self, proof: Regular) -> Self:
+        """The same, as it is known in which columns of the source's file a cell begins like a formula."""
+        if proof.signed is None:
+            return self
+        harmless = {*keys_of_file(proof.width)} - {key_of_file(place) for place in proof.signed}
+        columns = (
+            replace(column, is_harmless=column.is_harmless or column.key in harmless)
+            for column in self.columns
+        )
+        return replace(self, columns=tuple(columns))
 
     def identity(self, name: str) -> ir.StringValue:
         """A column as what makes rows equal: its exact texts; a missing cell equals an empty one."""
@@ -283,4 +294,8 @@ def scan(source: str, columns: Sequence[Column], *, is_proven: bool = True) -> R
 
 def keys_of_file(width: int) -> list[str]:
     """Where a table has the texts of a file, in the order of its columns; nothing else ever stands there."""
-    return [f"c{place}" for place in range(width)]
+    return [key_of_file(place) for place in range(width)]
+
+
+def key_of_file(place: int) -> str:
+    return f"c{place}"

@@ -1,6 +1,7 @@
 """Rows that come out as they stand: lines are copied where, and only where, they are what we would write."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,13 @@ from src.engine.queries import asking, pieces
 from src.engine.queries.duckdb import statements
 from src.engine.queries.lines import are_lines, copy_lines
 from src.engine.queries.rows import Rows, scan
+from src.engine.queries.running import run_query
 from src.engine.queries.sources import Source
 from src.engine.queries.statements import Chosen
+from src.engine.queries.values import Query, TableFile
 from src.engine.reading.regular import prove
 from src.engine.sandbox import ignore_progress
-from src.engine.values import MIB, Column
+from src.engine.values import MIB, Column, Regular
 from tests.engine.queries.asking import profiled, reading, run, table_file
 
 CELLS = st.text(st.sampled_from("aA7 ,\"'=+-@#;|\\.é\t\r\n\ufeff\x01"), max_size=4)
@@ -182,3 +185,29 @@ def test_only_whole_rows_that_are_chosen_by_number_are_lines() -> None:
     assert statements(some, "jsonl").chosen is None
     assert statements(some, "parquet").chosen is None
     assert not are_lines(statements(some, "csv"), Source(9, text={"width": 2}))
+
+
+def test_a_proof_tells_which_columns_of_the_file_need_no_look_at_their_cells() -> None:
+    proof = Regular(width=3, records=9, delimiter=",", quote='"', signed=[1])
+    rows = scan("input", [Column(name="k"), Column(name="v"), Column(name="w")])
+    changed = rows.renamed({"w": "x"}).with_values({"k": rows.text("v")})
+    joined = changed.joined(
+        scan("other", [Column(name="o")]), [(rows.text("v"), ibis.literal(""))], {"o": "o"}
+    )
+    known = {column.name: column.is_harmless for column in joined.proven_by(proof).columns}
+    assert known == {"k": False, "v": False, "x": True, "o": False}
+    assert rows.proven_by(replace(proof, signed=None)) == rows
+
+
+def test_only_cells_that_may_begin_like_formulas_are_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "file.csv"
+    path.write_text("k,v,w\na,=x,2\nb,c,d\n")
+    known = profiled(path)
+    rows = scan("input", known.detected.columns).where(ibis.literal(True))
+    source = TableFile(path, known.detected, known.regular)
+    target = tmp_path / "out.csv"
+    run_query(Query(rows, {"input": source}), target, work_dir=tmp_path)
+    assert target.read_text() == "k,v,w\na,'=x,2\nb,c,d\n"
+    assert known.regular is not None
+    select = statements(rows.proven_by(known.regular), "csv").select
+    assert select.count("'''' ||") == 1
