@@ -127,11 +127,8 @@ class Rows:
         """The same, as it is known in which columns of the source's file a cell begins like a formula."""
         if proof.signed is None:
             return self
-        harmless = {*keys_of_file(proof.width)} - {key_of_file(place) for place in proof.signed}
-        columns = (
-            replace(column, is_harmless=column.is_harmless or column.key in harmless)
-            for column in self.columns
-        )
+        proven = {*keys_of_file(proof.width)} - {key_of_file(place) for place in proof.signed}
+        columns = (replace(one, is_harmless=one.is_harmless or one.key in proven) for one in self.columns)
         return replace(self, columns=tuple(columns))
 
     def identity(self, name: str) -> ir.StringValue:
