@@ -2,6 +2,7 @@
 would answer with everything."""
 
 from collections.abc import Collection, Mapping
+from itertools import islice
 from typing import Any
 
 from flask import request
@@ -9,6 +10,8 @@ from marshmallow import Schema
 
 from src.domain.errors import FieldError, Invalid
 from src.domain.formulas import nearest
+
+MOST_TOLD = 20
 
 
 def known_names(doc: Mapping[str, Any]) -> frozenset[str]:
@@ -21,11 +24,10 @@ def known_names(doc: Mapping[str, Any]) -> frozenset[str]:
 
 
 def refuse_unknown(known: Collection[str]) -> None:
-    """Of the request's query; all of them at once, with what may have been meant."""
+    """Of the request's query, with what may have been meant; several at once, but not all that fit there."""
+    unknown = (name for name in request.args if name not in known)
     faults = [
-        FieldError(f"/{name}", "unknown_field", _message(name, known))
-        for name in request.args
-        if name not in known
+        FieldError(f"/{name}", "unknown_field", _message(name, known)) for name in islice(unknown, MOST_TOLD)
     ]
     if faults:
         raise Invalid("The address asks for something that is not known here.", errors=faults)

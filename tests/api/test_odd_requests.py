@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from src.api.queries import MOST_TOLD
 from tests.api.nouns import a_report, a_rules
 from tests.api.test_reports import made
 from tests.architecture.tree import ROOT
@@ -64,6 +65,8 @@ def test_a_mistyped_filter_is_told_what_may_have_been_meant(admin: Caller) -> No
     assert "Did you mean «status»" in mistyped["message"]
     assert "There are:" in absurd["message"]
     assert "per_page" in absurd["message"]
+    many = "&".join(f"x{number}=1" for number in range(500))
+    assert len(admin.get(f"/api/v1/atendimento?{many}").json["errors"]) == MOST_TOLD
 
 
 def test_odd_values_in_the_address_are_refused_or_find_nothing(admin: Caller) -> None:
