@@ -31,6 +31,7 @@ from src.domain.files import storage_key
 from src.domain.ids import uuid7
 from src.domain.roles import Actor, Role
 from src.embedded.postgres import programs
+from src.engine.starting import CHILDREN
 from src.models import File
 from src.services.accounts import actor_of
 from src.services.files import inspect
@@ -143,7 +144,9 @@ def service(folder: Path, tuning: Tuning) -> Iterator[Flask]:
         migrate(settings.database_url)
         app = create_app(adapters=make_adapters(settings, WORKER))
         with app.app_context():
+            CHILDREN.keep()  # as a worker does
             yield app
+            CHILDREN.end()
             app.extensions[EXTENSION].database.bind.engine.dispose()
 
 

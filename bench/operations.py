@@ -55,6 +55,7 @@ def by_service(operation: str, file: Path, target: Path) -> Callable[[], object]
     from src.engine.queries.rows import scan
     from src.engine.queries.running import run_query
     from src.engine.queries.values import Query, TableFile
+    from src.engine.starting import CHILDREN
     from src.engine.values import Profile
 
     known = Profile.from_json(json.loads(file.with_suffix(".profile").read_text()))
@@ -64,8 +65,10 @@ def by_service(operation: str, file: Path, target: Path) -> Callable[[], object]
         rows = apply(STEPS[operation], scan("input", known.detected.columns), {})
         run_query(Query(rows, {"input": source}), target, work_dir=target.parent)
 
-    # a worker has loaded its libraries, and compiled a query before
+    # a worker has loaded its libraries, and compiled a query before; and a child waits that has done so too
     statements(apply(STEPS[operation], scan("input", known.detected.columns), {}), "csv")
+    CHILDREN.keep()
+    time.sleep(2)
     return run
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from celery.signals import (
     setup_logging,
     worker_process_init,
+    worker_process_shutdown,
     worker_ready,
     worker_shutdown,
     worker_shutting_down,
@@ -21,6 +22,7 @@ from src.cli.output import settings_errors_as_messages
 from src.config import Settings
 from src.database import WORKER
 from src.embedded import resolve
+from src.engine.starting import CHILDREN
 from src.processes import Pulse
 from src.queue import TASK, make_celery
 from src.tasks.handlers import HANDLERS
@@ -50,6 +52,16 @@ def keep_our_logging(**_: Any) -> None:
 @worker_process_init.connect  # type: ignore[untyped-decorator]
 def forget_the_parents_connections(**_: Any) -> None:
     flask_app.extensions[EXTENSION].database.dispose()
+
+
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def have_children_ready(**_: Any) -> None:
+    CHILDREN.keep()
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def end_children(**_: Any) -> None:
+    CHILDREN.end()
 
 
 @worker_ready.connect  # type: ignore[untyped-decorator]

@@ -4,11 +4,13 @@ import signal
 
 from src.queue import HintQueue
 from tests.committing import own_settings, workshop
+from tests.engine.processes import children_of, is_alive
 from tests.faults.tables import make_tables
-from tests.live import KINDS, Live, eventually, live
+from tests.live import KINDS, Live, Program, eventually, live
 
 __all__ = ["live", "own_settings", "workshop"]
 
+CHILDREN = 2  # of each process of a worker, ready for the next job
 LINES = b"name,amount,day\n" + b"Ana,10.50,2026-01-31\nRui,20,2026-02-28\n" * 50
 
 
@@ -23,8 +25,10 @@ def test_a_profile_is_made_from_upload_to_answer_and_the_worker_leaves_in_good_o
     assert done.result["rows"] == 100
     assert done.worker is not None
     assert int(done.worker.rpartition(":")[2]) in worker.children()
+    waiting = children_ready(worker)
     worker.stop()
     assert worker.wait() == 0
+    assert not any(map(is_alive, waiting))
     assert not live.is_known(worker)
     assert live.sessions() == 0
 
@@ -57,3 +61,15 @@ def test_a_duplicate_hint_and_one_for_a_job_that_is_gone_leave_the_worker_as_it_
     eventually("all hints are taken", lambda: hints.depth() == 0, within=10)
     assert worker.is_alive
     assert "Traceback" not in worker.log.read_text()
+
+
+def children_ready(worker: Program) -> list[int]:
+    """Those of the engine that wait in each of its processes."""
+    by_process = {pid: children_of(pid) for pid in worker.children()}
+
+    def are_there() -> bool:
+        by_process.update((pid, children_of(pid)) for pid in by_process)
+        return all(len(waiting) == CHILDREN for waiting in by_process.values())
+
+    eventually("children wait for jobs", are_there, within=30)
+    return [child for waiting in by_process.values() for child in waiting]

@@ -1,4 +1,7 @@
-"""The engine's child process: takes one request on stdin, bounds itself, works, answers on stdout, ends."""
+"""The engine's child process: takes one request on stdin, bounds itself, works, answers on stdout, ends.
+
+With the argument `ahead` it loads what most work needs before that.
+"""
 
 import ctypes
 import errno
@@ -6,6 +9,7 @@ import json
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 import traceback
@@ -23,6 +27,7 @@ from src.engine.progress import Progress
 from src.engine.reading.heads import read_head
 from src.engine.reading.tables import read_table
 from src.engine.sandbox import EngineDiskFull, as_message, out_of_memory
+from src.engine.starting import AHEAD
 from src.engine.values import OnProgress, Sandbox
 
 Function = Callable[[Mapping[str, Any], Path, Sandbox, OnProgress], dict[str, Any]]
@@ -38,7 +43,16 @@ HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as lo
     "write": "src.engine.imports.emitting:write_rows",
     "cluster": "src.engine.queries.spark_child:read_from_cluster",
 }
+OFTEN_USED = (
+    "duckdb",
+    "numpy.ma",  # Arrow wants it for the first array that it is given
+    "src.engine.imports.intake",
+    "src.engine.imports.emitting",
+    "src.engine.queries.executing",
+)
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+TRIM_THRESHOLD = -1  # M_TRIM_THRESHOLD
+MOST_GIVEN = 4
 PROCESSORS = 4
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
@@ -57,8 +71,13 @@ def main() -> None:
     """Answer one request."""
     sys.excepthook = _complain
     sys.meta_path.insert(0, _NotHere)
+    _be_taken_first()
     say = _speaker()
-    request = json.loads(_request())
+    if AHEAD in sys.argv:
+        for module in OFTEN_USED:
+            import_module(module)
+    request = _request()
+    os.environ.update(HOME=request["folder"], TMPDIR=request["folder"])
     sandbox = Sandbox(**request["sandbox"])
     _die_with(request["parent"])
     _bound(sandbox)
@@ -111,15 +130,20 @@ def _speaker() -> Callable[[dict[str, Any]], None]:
     return say
 
 
-def _request() -> bytes:
-    """The first line of stdin, read without a buffer that would take the end of the pipe with it."""
-    line = b""
-    while not line.endswith(b"\n"):
-        block = os.read(0, 65_536)
-        if not block:
-            os._exit(0)
-        line += block
-    return line
+def _request() -> dict[str, Any]:
+    """The first line of stdin, read without a buffer that would take the end with it. Files that came with it
+    are among the arguments, each by its number here."""
+    line, files = b"", []
+    with socket.socket(fileno=os.dup(0)) as stdin:
+        while not line.endswith(b"\n"):
+            block, came, *_ = socket.recv_fds(stdin, 65_536, MOST_GIVEN)
+            if not block:
+                os._exit(0)
+            line += block
+            files += came
+    request: dict[str, Any] = json.loads(line)
+    request["arguments"].update(zip(request["given"], files, strict=True))
+    return request
 
 
 def _die_with(parent: int) -> None:
@@ -151,8 +175,15 @@ def _bound(sandbox: Sandbox) -> None:
         limit = bound if hard == resource.RLIM_INFINITY else min(bound, hard)
         with suppress(ValueError, OSError):  # not every system knows every limit
             resource.setrlimit(which, (limit, limit))
+    if sandbox.gives_back:
+        with suppress(OSError, AttributeError):  # glibc only
+            ctypes.CDLL(None).mallopt(TRIM_THRESHOLD, sandbox.gives_back)
+
+
+def _be_taken_first() -> None:
+    """When memory ends, the kernel takes the child, also one that waits."""
     with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")  # when memory ends, take the child first
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 if __name__ == "__main__":

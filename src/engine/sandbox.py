@@ -7,16 +7,16 @@ import os
 import selectors
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any
 
 from src.domain.errors import DomainError, FieldError, StorageFull, TooLarge, Unavailable
+from src.engine.starting import CHILDREN
 from src.engine.values import MIB, OnProgress, Sandbox, ShouldStop
 
 log = logging.getLogger(__name__)
@@ -24,7 +24,6 @@ log = logging.getLogger(__name__)
 OnBlock = Callable[[bytes], object]
 Watch = Callable[[], None]
 
-ROOT = Path(__file__).resolve().parents[2]
 SECONDS_BETWEEN_LOOKS = 0.1
 PAGE = os.sysconf("SC_PAGESIZE")
 NO_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"ut of memory", b"annot allocate memory")
@@ -76,36 +75,36 @@ def run_in_child(
     on_progress: OnProgress = ignore_progress,
     should_stop: ShouldStop = never,
     on_block: OnBlock | None = None,
-    given: IO[bytes] | None = None,
+    given: Mapping[str, IO[bytes]] | None = None,
 ) -> dict[str, Any]:
     """Call one of the functions of `child` in a process of its own, and wait for its answer.
 
     Its temporary files live in a folder below `work_dir` that is gone afterwards, however it ended.
-    A function that also gives a stream of bytes gets the number of a pipe for it, `on_block` what comes out.
-    A file that is `given` to the child has the same number there, and is closed here.
+    A file that is `given` becomes an argument, its number in the child, and is closed here. A function that
+    also gives a stream of bytes gets a `pipe` for it, and `on_block` what comes out.
     """
     with (
         tempfile.TemporaryDirectory(prefix="engine-", dir=work_dir) as folder,
-        open(Path(folder, "stderr"), "w+b") as complaints,
         ExitStack() as pipes,
     ):
+        files = dict(given or {})
         stream, end = _stream(pipes) if on_block else (None, None)
-        process = pipes.enter_context(_start(Path(folder), sandbox, complaints, end, given))
+        if end:
+            files["pipe"] = end
+        child = pipes.enter_context(CHILDREN.one(sandbox.environment))
         deadline = time.monotonic() + sandbox.seconds
-        terms = {"folder": folder, "sandbox": asdict(sandbox), "parent": os.getpid()}
-        arguments = {**arguments, "pipe": end.fileno()} if end else arguments
+        terms = {"folder": folder, "sandbox": asdict(sandbox), "parent": os.getpid(), "given": [*files]}
+        request = {"function": function, "arguments": arguments, **terms}
         try:
-            _send(process, {"function": function, "arguments": arguments, **terms})
-            for one in filter(None, (end, given)):
+            child.send(json.dumps(request).encode() + b"\n", [*files.values()])
+            for one in files.values():
                 one.close()  # the child has the only one now, so that its end is the end of the stream
-            told = _listen(process, stream, _watch(process.pid, sandbox, deadline, should_stop))
+            told = _listen(child.words, stream, _watch(child.process.pid, sandbox, deadline, should_stop))
             answer = _pass_on(told, on_progress, on_block)
-            code = process.wait(max(1.0, deadline - time.monotonic()))
+            code = child.process.wait(max(1.0, deadline - time.monotonic()))
         except subprocess.TimeoutExpired as error:
             raise _too_late() from error
-        finally:
-            _kill(process)
-        return _result(answer, code, complaints)
+        return _result(answer, code, child.complaints)
 
 
 def _stream(pipes: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
@@ -116,47 +115,6 @@ def _stream(pipes: ExitStack) -> tuple[IO[bytes], IO[bytes]]:
     with suppress(AttributeError, OSError):  # Linux only, and only up to what the system allows
         fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, MIB)
     return reading, writing
-
-
-def _start(
-    folder: Path, sandbox: Sandbox, complaints: IO[bytes], *handed: IO[bytes] | None
-) -> "subprocess.Popen[bytes]":
-    """A process group of its own: Ctrl-C in a terminal reaches the parent, which then ends the child."""
-    needed = {
-        "HOME": str(folder),
-        "TMPDIR": str(folder),
-        "TZ": "UTC",
-        "PYTHONUTF8": "1",
-        "MALLOC_ARENA_MAX": "2",  # memory that is reserved but not used counts as well
-        "OPENBLAS_NUM_THREADS": "1",
-        "ARROW_DEFAULT_MEMORY_POOL": "system",
-    }
-    return subprocess.Popen(
-        [sys.executable, "-m", "src.engine.child"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=complaints,
-        cwd=ROOT,
-        env={**needed, **sandbox.environment},
-        bufsize=0,
-        start_new_session=True,
-        pass_fds=tuple(file.fileno() for file in handed if file),
-    )
-
-
-def _kill(process: "subprocess.Popen[bytes]") -> None:
-    """With what it started: a driver of Spark is a process of its own, and writes into the folder, too."""
-    if process.poll() is None:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def _send(process: "subprocess.Popen[bytes]", request: dict[str, Any]) -> None:
-    """The pipe stays open: the child takes its end as the end of its parent."""
-    pipe, rest = cast("IO[bytes]", process.stdin), memoryview(json.dumps(request).encode() + b"\n")
-    with suppress(BrokenPipeError):  # a child that ended already is noticed when it is listened to
-        while rest:
-            rest = rest[pipe.write(rest) :]
 
 
 def _pass_on(
@@ -175,11 +133,8 @@ def _pass_on(
     return answer
 
 
-def _listen(
-    process: "subprocess.Popen[bytes]", stream: IO[bytes] | None, watch: Watch
-) -> Iterator[dict[str, Any] | bytes]:
+def _listen(words: int, stream: IO[bytes] | None, watch: Watch) -> Iterator[dict[str, Any] | bytes]:
     """What the child says, and the blocks of its stream, until both end."""
-    words = cast("IO[bytes]", process.stdout).fileno()
     rest = b""
     for pipe, block in _blocks([words, stream.fileno()] if stream else [words], watch):
         if pipe == words:

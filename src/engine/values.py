@@ -33,11 +33,13 @@ class Sandbox:
     """What a child process may use; it is killed at the deadline.
 
     `reserved`: the writable memory that it may ask for, if that may be more than it may have at a time.
+    `gives_back`: from so many bytes on, memory that is free goes back to the system.
     """
 
     seconds: float = 20
     memory: int = 512 * MIB
     reserved: int | None = None
+    gives_back: int | None = None
     disk: int = 64 * GIB
     open_files: int = 256
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -19,7 +19,6 @@ from src.engine.duck import RESERVED, batches_of, connect
 from src.engine.profile import profile
 from src.engine.reading.detect import detect
 from src.engine.sandbox import (
-    ROOT,
     EngineCrashed,
     EngineDiskFull,
     EngineOutOfMemory,
@@ -30,6 +29,7 @@ from src.engine.sandbox import (
     as_message,
     run_in_child,
 )
+from src.engine.starting import ROOT, Started, start
 from src.engine.values import MIB, Detected, ReadLimits, Sandbox
 from tests.engine.making import SANDBOX, Make, parts_of, workbook_bytes, zipped
 from tests.engine.processes import children_of, is_alive, mine, wait_until
@@ -191,38 +191,40 @@ class TestEnd:
 class TestStdin:
     """Where there is no signal for a parent's death, the end of stdin tells of it."""
 
-    def start(self) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-m", "src.engine.child"]
-        return subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT
-        )
+    @pytest.fixture
+    def child(self) -> Iterator[Started]:
+        started = start()
+        yield started
+        started.end()
 
     def request(self, path: Path, reading: Detected, folder: Path, parent: int) -> bytes:
         arguments = {"path": str(path), "detected": asdict(reading), "limits": asdict(ReadLimits())}
-        terms = {"folder": str(folder), "sandbox": asdict(Sandbox()), "parent": parent}
+        terms = {"folder": str(folder), "sandbox": asdict(Sandbox()), "parent": parent, "given": []}
         return json.dumps({"function": "profile", "arguments": arguments, **terms}).encode() + b"\n"
 
-    def test_an_end_before_the_request_ends_the_child(self) -> None:
-        with self.start() as child:
-            out, _ = child.communicate()
-            assert out == b""
+    def said(self, child: Started) -> bytes:
+        """All that it says until its end, which is one in good order."""
+        assert child.process.stdout
+        out = child.process.stdout.read()
+        assert child.process.wait(60) == 0
+        return out
+
+    def test_an_end_before_the_request_ends_the_child(self, child: Started) -> None:
+        child.line.close()
+        assert self.said(child) == b""
 
     def test_an_end_in_the_middle_of_the_work_ends_it(
-        self, large: Path, reading: Detected, tmp_path: Path
+        self, child: Started, large: Path, reading: Detected, tmp_path: Path
     ) -> None:
-        with self.start() as child:
-            out, _ = child.communicate(self.request(large, reading, tmp_path, os.getpid()))
-            assert b"result" not in out
+        child.send(self.request(large, reading, tmp_path, os.getpid()), [])
+        child.line.close()
+        assert b"result" not in self.said(child)
 
     def test_a_child_whose_parent_has_died_already_ends(
-        self, large: Path, reading: Detected, tmp_path: Path
+        self, child: Started, large: Path, reading: Detected, tmp_path: Path
     ) -> None:
-        with self.start() as child:
-            assert child.stdin
-            child.stdin.write(self.request(large, reading, tmp_path, 1))
-            child.stdin.flush()
-            assert child.stdout
-            assert child.stdout.read() == b""
+        child.send(self.request(large, reading, tmp_path, 1), [])
+        assert self.said(child) == b""
 
 
 class TestBounds:

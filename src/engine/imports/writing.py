@@ -19,8 +19,7 @@ from src.engine.imports.plans import Loaded, LoadPlan
 from src.engine.sandbox import ignore_progress, never, run_in_child
 from src.engine.values import MIB, OnProgress, ReadLimits, ShouldStop
 
-# Memory that is free goes back to the system; what it would keep is a third of all it has.
-GIVES_BACK = {"MALLOC_TRIM_THRESHOLD_": str(8 * MIB)}
+GIVES_BACK = 8 * MIB  # of what is free; what it would keep is a third of all it has
 SECONDS = 3600.0
 BLOCKS_AHEAD = 3  # with one or two it takes as long, with six a twentieth longer, without an end a twelfth
 
@@ -188,7 +187,6 @@ def keep_rows(
         "spool": str(folder.resolve()),
         "key": key,
         "refused": str(refused.resolve()),
-        "lead": lead.reading.fileno(),
         "limits": asdict(limits),
     }
     answer = run_in_child(
@@ -199,7 +197,7 @@ def keep_rows(
         on_progress=on_progress,
         should_stop=should_stop,
         on_block=_Words(lambda word: on_block(Block(**word))),
-        given=lead.reading,
+        given={"lead": lead.reading},
     )
     return Loaded.from_json(answer)
 
@@ -243,16 +241,15 @@ def write_rows(
         "load_plan": load_plan.to_json(),
         "plan": asdict(plan),
         "faults": str(faults.resolve()),
-        "orders": orders.reading.fileno(),
         "import_id": import_id.hex,
     }
     answer = run_in_child(
         "write",
         arguments,
-        replace(limits.sandbox, memory=512 * MIB, seconds=SECONDS, environment=GIVES_BACK),
+        replace(limits.sandbox, memory=512 * MIB, seconds=SECONDS, gives_back=GIVES_BACK),
         work_dir=folder,
         should_stop=should_stop,
         on_block=_Words(lambda word: on_piece(Piece(**word)) if word else on_block_end()),
-        given=orders.reading,
+        given={"orders": orders.reading},
     )
     return Written(**answer)

