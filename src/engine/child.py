@@ -51,7 +51,10 @@ OFTEN_USED = (
     "src.engine.queries.executing",
 )
 PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-TRIM_THRESHOLD = -1  # M_TRIM_THRESHOLD
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+LARGE = (
+    128 * 1024
+)  # glibc's own at its start: from there on, blocks are the system's as soon as they are free
 MOST_GIVEN = 4
 PROCESSORS = 4
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
@@ -177,7 +180,9 @@ def _bound(sandbox: Sandbox) -> None:
             resource.setrlimit(which, (limit, limit))
     if sandbox.gives_back:
         with suppress(OSError, AttributeError):  # glibc only
-            ctypes.CDLL(None).mallopt(TRIM_THRESHOLD, sandbox.gives_back)
+            libc = ctypes.CDLL(None)
+            libc.mallopt(TRIM_THRESHOLD, sandbox.gives_back)
+            libc.mallopt(MMAP_THRESHOLD, LARGE)
 
 
 def _be_taken_first() -> None:

@@ -25,6 +25,7 @@ OnBlock = Callable[[bytes], object]
 Watch = Callable[[], None]
 
 SECONDS_BETWEEN_LOOKS = 0.1
+LIGHT = ("head",)  # what it is bounded to is for the file alone
 PAGE = os.sysconf("SC_PAGESIZE")
 NO_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"ut of memory", b"annot allocate memory")
 
@@ -91,7 +92,7 @@ def run_in_child(
         stream, end = _stream(pipes) if on_block else (None, None)
         if end:
             files["pipe"] = end
-        child = pipes.enter_context(CHILDREN.one(sandbox.environment))
+        child = pipes.enter_context(CHILDREN.one(sandbox.environment, is_light=function in LIGHT))
         deadline = time.monotonic() + sandbox.seconds
         terms = {"folder": folder, "sandbox": asdict(sandbox), "parent": os.getpid(), "given": [*files]}
         request = {"function": function, "arguments": arguments, **terms}

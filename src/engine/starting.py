@@ -30,6 +30,7 @@ ENVIRONMENT = {
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
 FOR_A_JOB = 2  # an import reads in one and writes in another
+SECONDS_OF_QUIET = 0.5  # between two pieces of work for one job there is less
 SECONDS_AFTER_FAILURE = 10.0
 
 
@@ -87,8 +88,8 @@ def start(*arguments: str, environment: Mapping[str, str] | None = None) -> Star
 class Children:
     """Those of this process.
 
-    Once it is said how many to keep ahead, others are started in place of those that are taken, while none
-    is at work.
+    Once it is said how many to keep ahead, others are started in place of those that are taken, when none has
+    been at work for a moment.
     """
 
     def __init__(self) -> None:
@@ -121,9 +122,12 @@ class Children:
             self._ahead.pop().end()
 
     @contextmanager
-    def one(self, environment: Mapping[str, str]) -> Iterator[Started]:
-        """A child for one piece of work; it is gone afterwards, however that ended."""
-        child = (None if environment else self._taken()) or start(environment=environment)
+    def one(self, environment: Mapping[str, str], *, is_light: bool = False) -> Iterator[Started]:
+        """A child for one piece of work; it is gone afterwards, however that ended.
+
+        For light work it has loaded nothing: libraries count as memory that it may use.
+        """
+        child = (None if environment or is_light else self._taken()) or start(environment=environment)
         self._count(1)
         try:
             yield child
@@ -138,6 +142,7 @@ class Children:
                 child = self._ahead.pop(0) if self._ahead else None
             if child is None or child.process.poll() is None:
                 return child
+            log.warning("a child that waited has ended with %s", child.process.returncode)
             child.end()
 
     def _count(self, change: int) -> None:
@@ -150,12 +155,16 @@ class Children:
             while self._wanted:
                 if self._at_work or self.ahead >= self._wanted:
                     self._changed.wait()
-                    continue
-                try:
-                    self._ahead.append(start(AHEAD))
-                except OSError:
-                    log.exception("no child could be started ahead; each is started when it is needed")
-                    self._changed.wait(SECONDS_AFTER_FAILURE)
+                elif not self._changed.wait(SECONDS_OF_QUIET):
+                    self._fill()
+
+    def _fill(self) -> None:
+        try:
+            while self.ahead < self._wanted:
+                self._ahead.append(start(AHEAD))
+        except Exception:  # whatever it is: children at work end with this thread
+            log.exception("no child could be started ahead; each is started when it is needed")
+            self._changed.wait(SECONDS_AFTER_FAILURE)
 
 
 CHILDREN = Children()

@@ -15,11 +15,11 @@ from src.engine import sandbox, starting
 from src.engine.profile import profile
 from src.engine.reading.detect import detect
 from src.engine.starting import ROOT, Children
-from src.engine.values import Profile, ReadLimits
-from tests.engine.making import SANDBOX, Make
+from src.engine.values import Profile, ReadLimits, Sandbox
+from tests.engine.making import Make, workbook_bytes
 from tests.engine.processes import children_of, is_alive, mine, wait_until
 
-LIMITS = ReadLimits(sandbox=SANDBOX)
+LIMITS = ReadLimits(sandbox=Sandbox(seconds=60))  # without an environment, as in a worker
 LIBRARIES = (b"libarrow", b"duckdb")
 
 
@@ -104,13 +104,46 @@ def test_one_that_has_died_is_not_taken(children: Children, make: Make, tmp_path
     ready(1)
 
 
-def test_one_outlives_the_thread_that_asked_for_it(children: Children, make: Make, tmp_path: Path) -> None:
-    asking = threading.Thread(target=children.keep, args=(1,))
+def test_one_at_work_outlives_the_thread_that_asked_for_it(
+    children: Children, make: Make, tmp_path: Path
+) -> None:
+    is_at_work = threading.Event()
+
+    def ask_and_wait() -> None:
+        children.keep(1)
+        is_at_work.wait(60)
+
+    asking = threading.Thread(target=ask_and_wait)
     asking.start()
-    asking.join()
     (waiting,) = ready(1)
-    found, seen = worked(make, tmp_path)
-    assert (found.rows, set(seen)) == (2, {waiting})
+    seen: list[int] = []
+
+    def let_it_end(*_: object) -> None:
+        seen.extend(mine())
+        is_at_work.set()
+        asking.join()
+
+    path = make(b"a,b\n" + b"1,2\n3,4\n" * 300_000)
+    found = profile(path, detect(path, "a"), work_dir=tmp_path, limits=LIMITS, on_progress=let_it_end)
+    assert (found.rows, set(seen)) == (600_000, {waiting})
+
+
+def test_a_head_is_read_by_one_that_has_loaded_nothing(
+    children: Children, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children.keep(1)
+    (waiting,) = ready(1)
+    started: list[int] = []
+    start = starting.start
+
+    def note(**more: dict[str, str]) -> starting.Started:
+        child = start(**more)
+        started.append(child.process.pid)
+        return child
+
+    monkeypatch.setattr(starting, "start", note)
+    assert detect(make(workbook_bytes({"A": [["id"], [1]]})), "a", LIMITS).columns[0].name == "id"
+    assert (len(started), mine()) == (1, [waiting])
 
 
 def test_they_know_no_secrets_and_have_their_limits_once_at_work(

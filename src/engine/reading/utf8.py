@@ -17,6 +17,7 @@ Places = NDArray[np.int64]
 
 BLOCK = 2 * MIB
 CHECKED_AT_ONCE = MIB // 2  # what is made of so much stays in the processor's cache: half the time of 4 MiB
+LONGEST_LINE = 4 * MIB  # a longer one is checked in parts
 NEWLINE = 10
 CUT_SHORT = b"\xff"  # stands for the half of a character that a text ends with
 
@@ -66,8 +67,11 @@ def encoding_of_text(path: Path, on_progress: OnProgress) -> str:
         raw.seek(0)
         while block := raw.read(CHECKED_AT_ONCE):
             end = block.rfind(b"\n") + 1
-            balance += _balance(rest + block[:end])
-            rest = block[end:] if end or len(rest) > CHECKED_AT_ONCE else rest + block
+            if end or len(rest) > LONGEST_LINE:
+                balance += _balance(rest + block[:end])
+                rest = block[end:]
+            else:
+                rest += block
             on_progress(raw.tell(), total, "bytes checked")
     return "utf-8" if balance + _balance(rest) >= 0 else "cp1252"
 

@@ -66,3 +66,11 @@ def test_a_text_longer_than_a_block_decides_as_a_whole(tmp_path: Path) -> None:
     assert encoding_of_text(path, ignore_progress) == "utf-8"
     path.write_bytes("é\n".encode() + b"x\n" * 5_000_000 + b"\xe9\n" * 2)
     assert encoding_of_text(path, ignore_progress) == "cp1252"
+
+
+@pytest.mark.parametrize("wide", ["é", "日", "😀"])
+def test_a_very_long_line_is_not_taken_for_several_that_are_cut(tmp_path: Path, wide: str) -> None:
+    """Its characters lie across the parts in which the file is read."""
+    path = tmp_path / "a"
+    path.write_text(f"a\né\n{wide * 1_000_000}x\n", encoding="utf-8")
+    assert encoding_of_text(path, ignore_progress) == "utf-8"
