@@ -16,7 +16,7 @@ ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 BLOCK = 256 * 1024
 DIRECTORY_BYTES = 4 * MIB
 NO_BOMB_BELOW = MIB  # a small file may be as repetitive as it likes
-RESOURCE_FORKS = ("__MACOSX/", ".DS_Store")
+RESOURCE_FORKS, FOLDER_VIEW = "__MACOSX/", ".DS_Store"
 
 
 class ArchiveBomb(TooLarge):
@@ -156,14 +156,15 @@ def single_entry(path: Path, limits: ReadLimits) -> zipfile.ZipInfo:
     """The one file in a .zip; folders and the extras that macOS adds do not count."""
     entries = entries_of(path, limits)
     check_declared(entries, limits.unpacked_bytes, limits.ratio)
-    files = [entry for entry in entries if not entry.is_dir() and not _is_resource_fork(entry.filename)]
+    files = [entry for entry in entries if not _is_extra(entry.filename)]
     if len(files) != 1:
         raise BadArchive(f"The .zip holds {len(files)} files. Pack exactly one, or send them one by one.")
     return files[0]
 
 
-def _is_resource_fork(name: str) -> bool:
-    return name.startswith(RESOURCE_FORKS[0]) or name.endswith(RESOURCE_FORKS[1])
+def _is_extra(name: str) -> bool:
+    """A folder, or what macOS adds. A damaged directory may have a file without a name."""
+    return name.startswith(RESOURCE_FORKS) or name.endswith(("/", FOLDER_VIEW))
 
 
 def _gunzip(packed: _Packed, meter: Meter) -> Iterator[bytes]:

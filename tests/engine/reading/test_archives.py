@@ -46,6 +46,10 @@ class TestOneFile:
     def test_an_archive_in_an_archive_is_refused(self, make: Make, content: bytes) -> None:
         assert slug_of(make, content) == "bad-archive"
 
+    def test_a_file_that_has_lost_its_name_is_read(self, make: Make) -> None:
+        content = zipped({"a.csv": CSV}).replace(b"a.csv", b"\0.csv")  # a name ends with its first zero byte
+        assert [column.name for column in detect(make(content), "a.csv", LIMITS).columns] == ["id", "name"]
+
     def test_a_rare_method_of_packing_is_refused(self, make: Make) -> None:
         assert slug_of(make, zipped({"a.csv": CSV}, zipfile.ZIP_BZIP2)) == "bad-archive"
 
