@@ -45,6 +45,7 @@ HEAVY_FUNCTIONS = {  # imported when they are wanted: their libraries take as lo
 }
 OFTEN_USED = (
     "duckdb",
+    "python_calamine",
     "numpy.ma",  # Arrow wants it for the first array that it is given
     "src.engine.imports.intake",
     "src.engine.imports.emitting",
@@ -57,6 +58,7 @@ LARGE = (
 )  # glibc's own at its start: from there on, blocks are the system's as soon as they are free
 MOST_GIVEN = 4
 PROCESSORS = 4
+NO_ROOM_FOR_LIBRARY = ("failed to map segment", "annot allocate memory")  # glibc's words
 NO_ROOM = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
 
 
@@ -97,6 +99,10 @@ def _answer(request: Mapping[str, Any], sandbox: Sandbox, on_progress: OnProgres
     except DomainError as error:
         return {"error": as_message(error)}
     except MemoryError:
+        return {"error": as_message(out_of_memory())}
+    except ImportError as error:
+        if not any(words in str(error) for words in NO_ROOM_FOR_LIBRARY):
+            raise
         return {"error": as_message(out_of_memory())}
     except OSError as error:
         if error.errno not in NO_ROOM:

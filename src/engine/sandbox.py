@@ -27,7 +27,7 @@ Watch = Callable[[], None]
 SECONDS_BETWEEN_LOOKS = 0.1
 LIGHT = ("head",)  # what it is bounded to is for the file alone
 PAGE = os.sysconf("SC_PAGESIZE")
-NO_MEMORY = (b"memory allocation of", b"bad_alloc", b"MemoryError", b"ut of memory", b"annot allocate memory")
+NO_MEMORY = (b"emory allocation", b"bad_alloc", b"MemoryError", b"ut of memory", b"annot allocate memory")
 
 
 class EngineOutOfMemory(TooLarge):

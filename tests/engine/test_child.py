@@ -247,6 +247,12 @@ class TestBounds:
         with pytest.raises(EngineOutOfMemory, match="more memory"):
             run_in_child("convert", {**file, "target": str(large.parent)}, sandbox)
 
+    @pytest.mark.parametrize("room", [32 * MIB, 48 * MIB, 64 * MIB])
+    def test_libraries_that_find_no_memory_are_the_same_error(self, large: Path, room: int) -> None:
+        file = {"path": str(large), "detected": asdict(detect(large, large.name)), "limits": asdict(LIMITS)}
+        with pytest.raises(EngineOutOfMemory, match="more memory"):
+            run_in_child("convert", {**file, "target": str(large.parent)}, replace(SANDBOX, reserved=room))
+
     def test_sql_that_runs_out_of_memory_is_the_same_error(self, tmp_path: Path) -> None:
         with pytest.raises(MemoryError), connect(tmp_path, [], Sandbox(memory=10 * MIB)) as connection:
             connection.execute("select list(i) from range(10000000) t(i)").fetchall()
