@@ -81,11 +81,16 @@ def _prepared(run: JobRun, import_id: UUID) -> tuple[Import, File]:
 
 
 def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: Source) -> Outcome:
-    """What others may wait for is locked last: the import's row, then records, and with them the rollups."""
+    """What others may wait for is locked last: the import's row, then records, and with them the rollups.
+
+    A file's way to the store is done before that, where it can be. One without rejects tells so, too: an
+    attempt before this one may have left some.
+    """
     if copied := s.copying.run(imported, plan, source):
         row = s.imports.to_finish(imported.id, run.job.id)
+        s.rejects.keep(row, copied.rejects)
         s.copying.count(copied)
-        return _noted(s, row, plan, copied, copied.rejects)
+        return _noted(s, row, plan, copied)
     loading = s.staging.stage(imported, plan, source)
     is_appended = DATASETS[imported.dataset].is_appended
     if is_appended:
@@ -95,12 +100,12 @@ def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: 
     row = s.imports.to_finish(imported.id, run.job.id)
     if loading.error is None and not is_appended and s.staging.land(imported, loading):
         rejects = collected(plan, loading, source)
-    return _noted(s, row, plan, loading, rejects)
+    s.rejects.keep(row, rejects)
+    return _noted(s, row, plan, loading)
 
 
-def _noted(s: Services, row: Import, plan: LoadPlan, loading: Loading, rejects: Path | None) -> Outcome:
+def _noted(s: Services, row: Import, plan: LoadPlan, loading: Loading) -> Outcome:
     """What came of it, in the import's row and for the job."""
-    s.rejects.keep(row, rejects)  # none, too: an attempt before this one may have left some
     row.report = {**row.report, "readings": settled_readings(plan), **loading.report}
     for name, count in asdict(loading.counts).items():
         setattr(row, name, count)
