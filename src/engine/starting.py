@@ -25,7 +25,8 @@ AHEAD = "ahead"  # with this argument, a child loads its libraries before it is 
 ENVIRONMENT = {
     "TZ": "UTC",
     "PYTHONUTF8": "1",
-    "MALLOC_ARENA_MAX": "2",  # memory that is reserved but not used counts as well
+    # Memory that is reserved but not used counts as well; with 2, threads wait for each other, a twentieth.
+    "MALLOC_ARENA_MAX": "4",
     "OPENBLAS_NUM_THREADS": "1",
     "ARROW_DEFAULT_MEMORY_POOL": "system",
 }
