@@ -46,6 +46,7 @@ STEPS: Mapping[str, list[dict[str, Any]]] = {
 }
 GUESSING = "pandas, guessing"  # the types of the columns; for what is grouped by texts, nobody would
 WAYS = ("service", "duckdb", "polars", "pandas", GUESSING)
+SECONDS_OF_REST = 2  # in which the service's child gets ready; after it, any way takes a twentieth longer
 TAKING_TURNS = 2  # of them, in every round
 
 
@@ -68,7 +69,6 @@ def by_service(operation: str, file: Path, target: Path) -> Callable[[], object]
     # a worker has loaded its libraries, and compiled a query before; and a child waits that has done so too
     statements(apply(STEPS[operation], scan("input", known.detected.columns), {}), "csv")
     CHILDREN.keep()
-    time.sleep(2)
     return run
 
 
@@ -137,6 +137,7 @@ def run_one(way: str, operation: str, file: Path) -> None:
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         target = Path(folder, "out.csv")
         run = globals()[f"by_{way.replace(', ', '_')}"](operation, file, target)
+        time.sleep(SECONDS_OF_REST)
         began = time.monotonic()
         run()
         seconds = time.monotonic() - began
