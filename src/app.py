@@ -19,7 +19,7 @@ from src.database import COMMAND, WEB, Database, Limits, make_engine
 from src.domain.errors import DomainError
 from src.domain.events import OrderIsFixed
 from src.embedded import resolve
-from src.integrations.storage import open_storage
+from src.integrations.storage_choice import open_storage
 from src.queue import HintQueue
 from src.services.passwords import PasswordHasher
 from src.services.reading import Readers

@@ -17,7 +17,7 @@ from sqlalchemy import text
 
 from src.config import Settings
 from src.database import Database, Limits, make_engine
-from src.integrations.storage import open_storage
+from src.integrations.storage_choice import open_storage
 from src.queue import HintQueue
 from src.wiring import EXTENSION, Adapters
 from tests.databases import clone, drop

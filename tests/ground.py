@@ -14,7 +14,7 @@ from flask import Flask
 from sqlalchemy import Connection, Engine
 
 from src.database import Database
-from src.integrations.storage import open_storage
+from src.integrations.storage_choice import open_storage
 from src.wiring import EXTENSION, Adapters
 
 

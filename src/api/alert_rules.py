@@ -9,7 +9,7 @@ from src.api.authentication import actor
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.conditional import check_if_match, with_etag
 from src.api.idempotency import once, respond
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
 from src.api.schemas.alert_rules import (
     RULE,
     VERSION,
@@ -24,6 +24,7 @@ from src.api.schemas.alert_rules import (
     AlertRuleVersionSchema,
 )
 from src.api.schemas.jobs import JOB, JobSchema
+from src.api.schemas.lists import ListQuery
 from src.domain.alerts import RuleState
 from src.models import AlertRule
 from src.services.backtests import Wanted

@@ -7,13 +7,14 @@ from flask import Response, json
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
 from src.api.schemas.alert_subscriptions import (
     SUBSCRIPTION,
     AlertSubscriptionCreateSchema,
     AlertSubscriptionList,
     AlertSubscriptionSchema,
 )
+from src.api.schemas.lists import ListQuery
 from src.api.schemas.notify import targets_of
 from src.wiring import services
 

@@ -7,8 +7,9 @@ from flask import Response, json
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import VIEWER, Blueprint
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
 from src.api.schemas.accounts import API_KEY, ApiKeyCreateSchema, ApiKeyList, ApiKeySchema, NewApiKeySchema
+from src.api.schemas.lists import ListQuery
 from src.wiring import services
 
 blp = Blueprint("api-keys", url_prefix="/api/v1/api-keys", description="Ways in for machines.")

@@ -7,7 +7,7 @@ from flask import Response
 from src.api.authentication import actor
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.conditional import check_if_match, with_etag
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
 from src.api.ranges import check_range
 from src.api.schemas.atendimentos import (
     ATENDIMENTO,
@@ -20,6 +20,7 @@ from src.api.schemas.atendimentos import (
     AtendimentoSchema,
     NameList,
 )
+from src.api.schemas.lists import ListQuery
 from src.api.schemas.local_times import DateOrderQuery
 from src.wiring import services
 

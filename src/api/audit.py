@@ -6,8 +6,9 @@ from flask import Response
 from marshmallow import fields
 
 from src.api.blueprint import ADMIN, Blueprint
-from src.api.lists import ListQuery, list_schema, listing
+from src.api.lists import listing
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 
 blp = Blueprint("audit", url_prefix="/api/v1/audit", description="Who did what to which object, and when.")
 

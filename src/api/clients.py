@@ -7,7 +7,7 @@ from flask import Response, json
 from src.api.authentication import actor
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.conditional import check_if_match, with_etag
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
 from src.api.ranges import check_range
 from src.api.rate_limits import client_limit
 from src.api.schemas.atendimentos import ATENDIMENTO, AtendimentoList
@@ -22,6 +22,7 @@ from src.api.schemas.clients import (
     DeleteQuery,
     ErasureSchema,
 )
+from src.api.schemas.lists import ListQuery
 from src.domain.roles import Policy, Role
 from src.repositories.clients import CONDITIONS
 from src.wiring import services

@@ -7,54 +7,17 @@ from urllib.parse import quote, urlencode
 
 from flask import Response, json, request, stream_with_context
 from marshmallow import Schema as MarshmallowSchema
-from marshmallow import fields, validate
 
 from src.api.exports import note_export
-from src.api.schemas.base import Schema
 from src.domain.errors import Invalid
-from src.domain.paging import (
-    DEEPEST_OFFSET,
-    DEFAULT_PER_PAGE,
-    MOST_PER_PAGE,
-    Cursor,
-    Page,
-    PageQuery,
-    TooDeep,
-)
+from src.domain.paging import DEEPEST_OFFSET, MOST_PER_PAGE, Cursor, Page, PageQuery, TooDeep
 from src.engine.export import csv_lines, xlsx_file
 from src.wiring import Services, services
 
-FORMATS = ("json", "csv", "xlsx")
 NOT_PLAIN = re.compile(r'[^ -~]|["\\?]')
 BEHIND_THE_DEEPEST = DEEPEST_OFFSET + 1
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 Fetch = Callable[[Services, PageQuery], Page[Any]]
-
-
-class ListQuery(Schema):
-    """What every list takes; resources add their filters."""
-
-    page = fields.Integer(
-        validate=validate.Range(min=1), metadata={"description": "By number; or follow `next`."}
-    )
-    per_page = fields.Integer(
-        load_default=DEFAULT_PER_PAGE, validate=validate.Range(min=1, max=MOST_PER_PAGE)
-    )
-    order_by = fields.String(
-        load_default="-id", metadata={"description": "A column; with `-` in front, descending."}
-    )
-    cursor = fields.String(metadata={"description": "Comes with `next` and `prev`."})
-    format = fields.String(load_default="json", validate=validate.OneOf(FORMATS))
-
-
-def list_schema(row: type[Schema]) -> type[Schema]:
-    """The documented shape of a list of these."""
-    members = {
-        "data": fields.List(fields.Nested(row), required=True),
-        "next": fields.String(required=True, allow_none=True),
-        "prev": fields.String(required=True, allow_none=True),
-    }
-    return type(f"{row.__name__.removesuffix('Schema')}ListSchema", (Schema,), members)
 
 
 def listing(args: dict[str, Any], row: MarshmallowSchema, fetch: Fetch, name: str) -> Response:

@@ -8,7 +8,8 @@ from flask import Response
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.conditional import check_if_match, with_etag
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
+from src.api.schemas.lists import ListQuery
 from src.api.schemas.recipes import (
     RECIPE,
     VERSIONS,

@@ -25,7 +25,8 @@ from src.api.schemas.reports import (
     ReportTrialSchema,
     RerunSchema,
 )
-from src.engine.reports.formats import WRITERS, Sheet
+from src.engine.reports.formats import WRITERS
+from src.engine.reports.sheet import Sheet
 from src.models import Report
 from src.services.idempotency import Answer
 from src.services.report_trials import ReportTrial, try_report

@@ -10,8 +10,9 @@ from src.api.authentication import actor, owner_filter
 from src.api.blueprint import OPERATOR, VIEWER, Blueprint
 from src.api.conditional import check_if_match, with_etag
 from src.api.documents import received_document
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
 from src.api.schemas.files import UploadSchema
+from src.api.schemas.lists import ListQuery
 from src.api.schemas.rules import (
     RULES,
     VERSION,

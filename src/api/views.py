@@ -7,8 +7,9 @@ from flask import Response
 from src.api.authentication import actor
 from src.api.blueprint import ADMIN, VIEWER, Blueprint, body_fingerprint
 from src.api.idempotency import once, respond
-from src.api.lists import ListQuery, listing
+from src.api.lists import listing
 from src.api.schemas.jobs import JOB, JobSchema
+from src.api.schemas.lists import ListQuery
 from src.api.schemas.views import REFRESH, RefreshList, ViewsSchema
 from src.services.idempotency import Answer
 from src.services.views import VIEWS, known_view

@@ -12,7 +12,7 @@ from src.domain.rules_reading import read_rules
 from src.engine.profile import profile
 from src.engine.queries.running import Question, Ran, run_queries
 from src.engine.queries.values import TableFile
-from src.engine.reports.formats import Sheet
+from src.engine.reports.sheet import Sheet
 from src.engine.reports.values import Table
 from src.engine.values import Profile
 from src.integrations.storage import Storage

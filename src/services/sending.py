@@ -11,7 +11,8 @@ from src.config import Settings
 from src.domain.deliveries import Channel, FileOfParcel, NotDelivered, Parcel, Undeliverable
 from src.domain.errors import DomainError
 from src.integrations.mail import Attachment, MailServer, send_mail
-from src.integrations.storage import Storage, open_storage
+from src.integrations.storage import Storage
+from src.integrations.storage_choice import open_storage
 from src.integrations.webhook import send_webhook
 from src.services.links import Link, sign
 

@@ -13,9 +13,10 @@ from uuid import UUID
 from src.domain.rules_reading import read_rules
 from src.engine.queries.running import Question, Ran, run_queries
 from src.engine.queries.values import EngineName
-from src.engine.reports.formats import WRITERS, Sheet
+from src.engine.reports.formats import WRITERS
 from src.engine.reports.making import Making
 from src.engine.reports.planning import plan_of
+from src.engine.reports.sheet import Sheet
 from src.engine.reports.values import Made, Table
 from src.engine.sandbox import Stopped
 from src.integrations.storage_upload import Upload

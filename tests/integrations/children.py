@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-from src.integrations.storage import Storage, open_storage
+from src.integrations.storage import Storage
+from src.integrations.storage_choice import open_storage
 
 MIB = 1024 * 1024
 

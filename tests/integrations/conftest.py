@@ -14,7 +14,8 @@ from uuid import uuid4
 
 import pytest
 
-from src.integrations.storage import Storage, open_storage
+from src.integrations.storage import Storage
+from src.integrations.storage_choice import open_storage
 
 ROOT = Path(__file__).parents[2]
 CHILDREN = Path(__file__).parent / "children.py"

@@ -18,7 +18,8 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.formparser import FormDataParser
 from werkzeug.test import EnvironBuilder
 
-from src.integrations.storage import Storage, open_storage
+from src.integrations.storage import Storage
+from src.integrations.storage_choice import open_storage
 from src.integrations.storage_disk import DiskStorage
 from src.integrations.storage_faults import MissingContent, StorageUnavailable
 from src.integrations.storage_remote import RemoteStorage

@@ -16,7 +16,8 @@ from uuid import uuid4
 import pytest
 
 from src.domain.errors import StorageFull
-from src.integrations.storage import Storage, open_storage
+from src.integrations.storage import Storage
+from src.integrations.storage_choice import open_storage
 from src.integrations.storage_faults import MissingContent, StorageUnavailable
 from src.integrations.storage_s3 import S3Storage
 from tests.integrations.conftest import Store, free_port

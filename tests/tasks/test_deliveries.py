@@ -18,7 +18,8 @@ from sqlalchemy import func, select
 from standardwebhooks import Webhook
 
 from src.domain.deliveries import DeliveryState
-from src.integrations.storage import Storage, open_storage
+from src.integrations.storage import Storage
+from src.integrations.storage_choice import open_storage
 from src.models import Delivery
 from src.tasks.deliveries import deliver
 from src.tasks.handlers import HANDLERS

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from marshmallow import ValidationError, fields, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.domain.roles import Role
 
 ROLES = validate.OneOf([role.value for role in Role])

@@ -2,8 +2,8 @@
 
 from marshmallow import fields, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.domain.alerts import KINDS, AskedOn, RuleState
 
 KIND = validate.OneOf(list(KINDS))

@@ -2,8 +2,8 @@
 
 from marshmallow import fields, validate
 
-from src.api.lists import list_schema
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import list_schema
 from src.api.schemas.notify import TargetsSchema
 from src.domain.deliveries import Channel
 

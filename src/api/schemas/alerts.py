@@ -2,10 +2,10 @@
 
 from marshmallow import fields, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.alert_rules import GREATEST_CODE
 from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.values import Moment, Money
 from src.domain.alerts.handling import AlertState
 

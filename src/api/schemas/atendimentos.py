@@ -5,8 +5,8 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.local_times import LOCAL, ORDER, DateOrderQuery, LocalTime
 from src.domain.datasets import ATENDIMENTOS
 from src.domain.local_times import DATE_ORDERS

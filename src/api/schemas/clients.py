@@ -5,9 +5,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.values import Amount, Moment, Money, text_of
 from src.domain.datasets import CLIENTS
 

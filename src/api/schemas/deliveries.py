@@ -2,9 +2,9 @@
 
 from marshmallow import fields, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
 from src.api.schemas.jobs import JobErrorSchema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.domain.deliveries import Channel, DeliveryState, On
 
 STATE = validate.OneOf([state.value for state in DeliveryState])

@@ -4,9 +4,9 @@ from typing import Any
 
 from marshmallow import fields, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.values import Money
 from src.domain.alerts import EventType
 from src.domain.event_reading import LONGEST_CLIENT, LONGEST_EVENT_ID

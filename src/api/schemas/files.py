@@ -3,8 +3,8 @@
 from flask_smorest.fields import Upload
 from marshmallow import fields, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
+from src.api.schemas.lists import ListQuery, list_schema
 
 
 class FileSchema(Schema):

@@ -7,9 +7,9 @@ from typing import Any
 from flask_smorest.fields import Upload
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema, decoded
 from src.api.schemas.jobs import JobErrorSchema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.domain.datasets import DATASETS
 from src.domain.imports import ImportState, state_of
 from src.models import Import

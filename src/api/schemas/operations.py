@@ -5,9 +5,9 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, pre_load, validate, validates_schema
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
 from src.api.schemas.jobs import JobErrorSchema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.steps import TYPES, name_field, steps_field
 
 OUTPUTS = ["csv", "xlsx", "jsonl", "parquet"]

@@ -5,9 +5,9 @@ from typing import Any
 from flask_smorest.fields import Upload
 from marshmallow import fields, pre_load, validate
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema, decoded
 from src.api.schemas.jobs import JobErrorSchema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.domain.rules import FORMATS
 from src.models import Report
 

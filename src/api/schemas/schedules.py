@@ -5,9 +5,9 @@ from typing import Any
 from flask_smorest.fields import Upload
 from marshmallow import ValidationError, fields, missing, post_load, validate, validates_schema
 
-from src.api.lists import ListQuery, list_schema
 from src.api.schemas.base import Schema
 from src.api.schemas.jobs import JobErrorSchema
+from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.notify import NotifySchema, as_given
 from src.api.schemas.reports import FORMAT, ReportStartSchema
 from src.domain.deliveries import Wish

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import TYPE_CHECKING, Any
 
+from src.engine.reports.sheet import Sheet
 from src.engine.reports.written import value_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from src.engine.reports.formats import Sheet
 
 BLOCK = 4 * 1024 * 1024
 MOST_DIGITS = 60
@@ -23,7 +22,7 @@ PLAIN = {  # what a cast of Arrow's reads as we do
 }
 
 
-def as_parquet(sheet: "Sheet") -> Iterator[bytes]:
+def as_parquet(sheet: Sheet) -> Iterator[bytes]:
     """Numbers with all their decimals, days as days; texts as they are."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetWriter
@@ -42,7 +41,7 @@ def as_parquet(sheet: "Sheet") -> Iterator[bytes]:
             yield block
 
 
-def _batches(sheet: "Sheet") -> "Iterator[pa.RecordBatch]":
+def _batches(sheet: Sheet) -> "Iterator[pa.RecordBatch]":
     """The cells as the texts that are stored."""
     import pyarrow as pa
     from pyarrow import csv

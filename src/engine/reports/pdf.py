@@ -3,15 +3,12 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from fpdf import FPDF
 from fpdf.enums import MethodReturnValue
 
 from src.domain.errors import TooLarge
-
-if TYPE_CHECKING:
-    from src.engine.reports.formats import Sheet
+from src.engine.reports.sheet import Sheet
 
 FONTS = Path(__file__).resolve().parents[1] / "fonts"
 MOST_ROWS = 20_000
@@ -48,7 +45,7 @@ class _Page(FPDF):
         self.set_text_color(0)
 
 
-def pdf_of(sheet: "Sheet") -> bytes:
+def pdf_of(sheet: Sheet) -> bytes:
     rows: list[list[str]] = []
     for row in sheet.rows():
         if len(rows) == MOST_ROWS:
@@ -66,7 +63,7 @@ def pdf_of(sheet: "Sheet") -> bytes:
     return bytes(page.output())
 
 
-def _write(page: _Page, sheet: "Sheet", rows: Sequence[Sequence[str]]) -> None:
+def _write(page: _Page, sheet: Sheet, rows: Sequence[Sequence[str]]) -> None:
     totals = sheet.totals()
     if any(totals) and not totals[0]:
         totals[0] = "Total"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from src.domain.errors import DomainError
-from src.engine.reports.formats import WRITERS, Sheet
+from src.engine.reports.formats import WRITERS
+from src.engine.reports.sheet import Sheet
 from src.engine.reports.values import Made
 
 INPUT = """field1,field2,field3,field5,refkey1,refkey2

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
-from src.engine.reports.formats import WRITERS, Sheet
+from src.engine.reports.formats import WRITERS
+from src.engine.reports.sheet import Sheet
 
 Column = dict[str, Any]
 EXACT = {"type": "decimal", "digits": 9, "places": 2}

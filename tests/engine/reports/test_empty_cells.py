@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.engine.reports.formats import Sheet
+from src.engine.reports.sheet import Sheet
 
 
 def test_an_empty_cell_of_an_only_column_is_a_row(tmp_path: Path) -> None:
