@@ -247,7 +247,7 @@ class TestBounds:
         with pytest.raises(EngineOutOfMemory, match="more memory"):
             run_in_child("convert", {**file, "target": str(large.parent)}, sandbox)
 
-    @pytest.mark.parametrize("room", [32 * MIB, 48 * MIB, 64 * MIB])
+    @pytest.mark.parametrize("room", [48 * MIB, 64 * MIB, 80 * MIB])
     def test_libraries_that_find_no_memory_are_the_same_error(self, large: Path, room: int) -> None:
         file = {"path": str(large), "detected": asdict(detect(large, large.name)), "limits": asdict(LIMITS)}
         with pytest.raises(EngineOutOfMemory, match="more memory"):
