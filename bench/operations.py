@@ -46,7 +46,7 @@ STEPS: Mapping[str, list[dict[str, Any]]] = {
 }
 GUESSING = "pandas, guessing"  # the types of the columns; for what is grouped by texts, nobody would
 WAYS = ("service", "duckdb", "polars", "pandas", GUESSING)
-SECONDS_OF_REST = 2  # in which the service's child gets ready; after it, any way takes a twentieth longer
+SECONDS_OF_REST = 2  # in which the service's child gets ready; so that all begin alike, each way has it
 TAKING_TURNS = 2  # of them, in every round
 
 

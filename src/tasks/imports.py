@@ -83,7 +83,7 @@ def _prepared(run: JobRun, import_id: UUID) -> tuple[Import, File]:
 def _loaded(s: Services, run: JobRun, imported: Import, plan: LoadPlan, source: Source) -> Outcome:
     """What others may wait for is locked last: the import's row, then records, and with them the rollups.
 
-    A file's way to the store is done before that, where it can be. One without rejects tells so, too: an
+    Rejects go to the store before that, where they are known by then. That there are none is kept, too: an
     attempt before this one may have left some.
     """
     if copied := s.copying.run(imported, plan, source):
