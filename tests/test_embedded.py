@@ -20,7 +20,9 @@ from kombu.connection import Connection
 from limits.storage import storage_from_string
 from redis import Redis
 from redis.exceptions import RedisError
+from sqlalchemy import make_url
 
+from src.cli.database import create_database
 from src.config import Settings
 from src.embedded import EmbeddedError, EmbeddedServers, celery_url, limiter_url, postgres, resolve
 from src.embedded.addresses import socket_folder
@@ -366,7 +368,7 @@ def make_old_cluster(old: Path, var: Path) -> None:
     subprocess.run(
         user.command([str(old / "initdb"), "-D", str(data), "-U", "postgres"], data), cwd="/", check=True
     )
-    sql = ["CREATE ROLE indicators LOGIN;", "CREATE DATABASE indicators OWNER indicators;"]
+    sql = ["CREATE ROLE indicators LOGIN CREATEDB;", "CREATE DATABASE indicators OWNER indicators;"]
     run_single(user, old, data, "postgres", sql)
     table = ["CREATE TABLE memory (text text);", "INSERT INTO memory VALUES ('from the old days');"]
     run_single(user, old, data, "indicators", [*table, "ALTER TABLE memory OWNER TO indicators;"])
@@ -378,6 +380,17 @@ def make_old_cluster(old: Path, var: Path) -> None:
 def run_single(user: ServerUser, old: Path, data: Path, database: str, sql: list[str]) -> None:
     command = user.command([str(old / "postgres"), "--single", "-D", str(data), database], data)
     subprocess.run(command, cwd="/", input="\n".join(sql) + "\n", text=True, check=True)
+
+
+def test_a_new_database_sorts_texts_by_their_characters_on_a_server_with_rules_of_its_own(var: Path) -> None:
+    make_old_cluster(programs(), var)
+    with EmbeddedServers(var, redis=False) as servers:
+        create_database(make_url(servers.database_url).set(database="fresh").render_as_string())
+        with connect(servers) as connection:
+            found = connection.execute(
+                "SELECT datname, datlocprovider, datlocale FROM pg_database"
+            ).fetchall()
+    assert {("indicators", "c", None), ("fresh", "b", "C.UTF-8")} <= set(found)
 
 
 def test_a_major_that_no_wheel_brings_is_named_with_the_distributions_programs(var: Path) -> None:

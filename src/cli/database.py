@@ -20,6 +20,10 @@ from src.wiring import adapters, services
 
 group = cli
 LOCK = "SELECT pg_advisory_lock(hashtext('indicators-migrations'))"
+# Texts are in the order of their characters on every server. The rules of an operating system take indexes a
+# third longer, and change with its releases, which leaves indexes out of order.
+CREATE = """CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'
+    LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"""
 
 
 @group.command("upgrade")
@@ -51,7 +55,7 @@ def create_database(url: str) -> bool:
     server = address.set(database="postgres").render_as_string(hide_password=False)
     with psycopg.connect(server, autocommit=True, connect_timeout=10) as connection:
         try:
-            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(wanted.database or "")))
+            connection.execute(sql.SQL(CREATE).format(sql.Identifier(wanted.database or "")))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             return False
     return True
