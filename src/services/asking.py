@@ -84,6 +84,7 @@ class Asking:
         is_whole = False
         try:
             loaded = self._read()
+            self._source.prove()  # also where there was nothing to ask
             is_whole = loaded.is_whole
         finally:
             self.orders.end(is_whole=is_whole)
@@ -107,6 +108,7 @@ class Asking:
         )
 
     def _ask(self, block: Block) -> None:
+        self._source.prove()
         there = "[]"
         if self._key is not None:
             with self._database.unit_of_work() as ahead:

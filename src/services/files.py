@@ -2,7 +2,9 @@
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
@@ -21,7 +23,8 @@ from src.domain.ids import uuid7
 from src.domain.roles import Actor
 from src.engine.reading.detect import detect
 from src.engine.reading.preview import Preview, preview
-from src.engine.values import Detected
+from src.engine.sandbox import Stopped, never
+from src.engine.values import Detected, ShouldStop
 from src.integrations.storage import Storage
 from src.integrations.storage_upload import Upload
 from src.models import File
@@ -143,12 +146,35 @@ def inspect(storage: Storage, readers: Readers, upload: Upload, name: str) -> De
         raise
 
 
-def check_content(path: Path, file: File) -> None:
+def check_content(path: Path, file: File, should_stop: ShouldStop = never) -> None:
     """Raise unless the bytes are those that were stored."""
-    with path.open("rb") as content:
-        found = hashlib.file_digest(content, "sha256").hexdigest()
-    if found != file.sha256:
+    digest, block = hashlib.sha256(), memoryview(bytearray(BLOCK))
+    with path.open("rb", buffering=0) as content:
+        while size := content.readinto(block):
+            if should_stop():
+                raise Stopped
+            digest.update(block[:size])
+    if digest.hexdigest() != file.sha256:
         raise FileCorrupt("Its bytes are not those that were uploaded. Upload it again.")
+
+
+@contextmanager
+def checked_beside(path: Path, file: File, should_stop: ShouldStop) -> Iterator[Callable[[], None]]:
+    """The same, while the caller begins to read; what is yielded waits for it, and raises what it raises.
+
+    If the bytes are wrong, that is told in place of whatever has failed: it may have failed for that.
+    """
+    is_over = threading.Event()
+    with ThreadPoolExecutor(1, "checking") as threads:
+        checking = threads.submit(check_content, path, file, lambda: is_over.is_set() or should_stop())
+        try:
+            yield checking.result
+        except Exception:
+            if isinstance(corrupt := checking.exception(), FileCorrupt):
+                raise corrupt from None
+            raise
+        finally:
+            is_over.set()
 
 
 @contextmanager

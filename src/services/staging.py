@@ -38,6 +38,7 @@ class StagingService:
         began = time.monotonic()
         with staging.receive() as write:
             loaded = self._read(imported, plan, source, write)
+        source.prove()
         loading = Staged(staging=staging, loaded=loaded, compared=source.compared)
         loading.seconds["read"] = time.monotonic() - began
         if staging.count() != loaded.rows_good:

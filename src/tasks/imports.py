@@ -15,7 +15,7 @@ from src.models import File, Import
 from src.repositories.targets import TARGETS
 from src.repositories.undoing import Undoing
 from src.services.event_imports import AppendingService
-from src.services.files import check_content
+from src.services.files import checked_beside
 from src.services.load_plans import plan_of, settled_readings
 from src.services.load_results import Loading, Staged, collect_rejects
 from src.services.looks import look_at
@@ -34,13 +34,14 @@ def load_import(run: JobRun) -> Outcome:
     with ExitStack() as stack:
         folder = stack.enter_context(scratch_folder(run.adapters.settings, run.job))
         path = stack.enter_context(run.adapters.storage.local_path(file.storage_key))
-        check_content(path, file)
+        prove = stack.enter_context(checked_beside(path, file, run.should_stop))
         source = Source(
             path=path,
             limits=read_limits(run.adapters.settings),
             folder=folder,
             on_progress=run.progress,
             should_stop=run.should_stop,
+            prove=prove,
         )
         try:
             plan = plan_of(imported, source, run.adapters.settings.business_time_zone)

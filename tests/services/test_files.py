@@ -1,17 +1,23 @@
 """Keeping and deleting files: row, bytes and quota go together."""
 
+import os
+import threading
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
 from src.domain.roles import Actor
+from src.engine.sandbox import EngineCrashed, Stopped, never
 from src.integrations.storage_faults import MissingContent
 from src.models import File
 from src.repositories.accounts import QuotaExceeded
 from src.repositories.files import FileNotFound
+from src.services.files import FileCorrupt, checked_beside
+from src.tasks.lease import Interrupted
 from src.wiring import EXTENSION, adapters, services
 from tests.committing import Workshop
 from tests.factories.files import TABLE
@@ -97,3 +103,46 @@ def test_twins_cannot_both_take_the_last_room(workshop: Workshop, owner: Actor) 
 
     assert sorted(workshop.together(keep, 4)) == ["kept", "refused", "refused", "refused"]
     assert stored_bytes(owner) == len(TABLE)
+
+
+MIB = 2**20
+
+
+def a_hole(folder: Path, size: int) -> Path:
+    """A file of so many bytes that takes no room."""
+    path = folder / "hole"
+    path.touch()
+    os.truncate(path, size)
+    return path
+
+
+def test_that_bytes_are_wrong_is_told_in_place_of_what_came_of_it(tmp_path: Path) -> None:
+    hole = a_hole(tmp_path, 64 * MIB)
+    with pytest.raises(FileCorrupt), checked_beside(hole, File(sha256="other"), never):
+        raise EngineCrashed("before that is known")
+    with checked_beside(hole, File(sha256="other"), never) as prove:
+        for _ in range(2):
+            with pytest.raises(FileCorrupt):
+                prove()
+
+
+def test_a_failure_that_has_nothing_to_do_with_the_bytes_is_told_as_it_is(workshop: Workshop) -> None:
+    file = workshop.files.add()
+    with adapters().storage.local_path(file.storage_key) as path:
+        with pytest.raises(EngineCrashed), checked_beside(path, file, never):
+            raise EngineCrashed("for another reason")
+        with checked_beside(path, file, never) as prove:
+            prove()
+
+
+def test_nobody_checks_any_longer_when_the_work_is_over_or_unwanted(tmp_path: Path) -> None:
+    hole = a_hole(tmp_path, 2**20 * MIB)  # to check it would take ten minutes
+    with checked_beside(hole, File(sha256="other"), never):
+        pass
+    with pytest.raises(KeyboardInterrupt), checked_beside(hole, File(sha256="other"), never):
+        raise KeyboardInterrupt
+    with pytest.raises(Stopped), checked_beside(hole, File(sha256="other"), lambda: True) as prove:
+        prove()
+    with pytest.raises(Interrupted), checked_beside(hole, File(sha256="other"), lambda: True):
+        raise Interrupted(is_cancel=True)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("checking")]

@@ -14,6 +14,7 @@ from src.engine.values import MIB, OnProgress
 
 Bytes = NDArray[np.uint8]
 Places = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 BLOCK = 2 * MIB
 CHECKED_AT_ONCE = MIB // 2  # what is made of so much stays in the processor's cache: half the time of 4 MiB
@@ -22,7 +23,7 @@ NEWLINE = 10
 CUT_SHORT = b"\xff"  # stands for the half of a character that a text ends with
 
 # How many bytes follow a leading byte, and between which bounds the first of them lies.
-_FOLLOWING = np.zeros(256, np.int64)
+_FOLLOWING = np.zeros(256, np.uint8)
 _FOLLOWING[0xC2:0xE0], _FOLLOWING[0xE0:0xF0], _FOLLOWING[0xF0:0xF5] = 1, 2, 3
 _LOWEST, _HIGHEST = np.full(256, 0x80, np.uint8), np.full(256, 0xBF, np.uint8)
 _LOWEST[0xE0], _HIGHEST[0xED], _LOWEST[0xF0], _HIGHEST[0xF4] = 0xA0, 0x9F, 0x90, 0x8F
@@ -43,37 +44,47 @@ def is_utf8(text: bytes) -> bool:
 def invalid_places(data: Bytes) -> Places:
     """The bytes that belong to no character, in order."""
     high: Places = np.flatnonzero(data >= 0x80)
-    padded = np.concatenate([data, np.zeros(3, np.uint8)])
-    leads = np.flatnonzero(_FOLLOWING[data[high]])  # as places in `high`
-    places, lead = high[leads], data[high[leads]]
-    following = _FOLLOWING[lead]
-    second, third, fourth = padded[places + 1], padded[places + 2], padded[places + 3]
-    is_sound = (second >= _LOWEST[lead]) & (second <= _HIGHEST[lead])
-    is_sound &= (following < 2) | ((third & 0xC0) == 0x80)
-    is_sound &= (following < 3) | ((fourth & 0xC0) == 0x80)
-    belongs = np.zeros(len(high), bool)
-    for size in range(4):
-        belongs[leads[is_sound & (following >= size)] + size] = True
-    return high[~belongs]
+    return high[~_belonging(data, high)]
+
+
+def _belonging(data: Bytes, places: Places) -> Flags:
+    """Which of the places belong to a character of several bytes; all that are not ASCII are among them."""
+    following = _FOLLOWING[data[places]]
+    belongs = np.zeros(len(places), bool)
+    leads, size = np.flatnonzero(following), 0  # as places in `places`
+    while len(leads):
+        size += 1
+        leads = leads[_are_followed(data, places[leads], size)]
+        is_last = following[leads] == size
+        for part in range(size + 1):
+            belongs[leads[is_last] + part] = True
+        leads = leads[~is_last]
+    return belongs
+
+
+def _are_followed(data: Bytes, leads: Places, distance: int) -> Flags:
+    """After which of the leading bytes there is, so far behind, one that may follow."""
+    places = leads + distance
+    found: Bytes = data.take(places, mode="clip")  # where the text has ended, its last byte
+    if distance > 1:
+        may_follow: Flags = (found & 0xC0) == 0x80
+        return may_follow & (places < len(data))
+    lead = data[leads]  # which itself does not lie within the bounds
+    return (found >= _LOWEST[lead]) & (found <= _HIGHEST[lead])
 
 
 def encoding_of_text(path: Path, on_progress: OnProgress) -> str:
     """By its mark, else UTF-8 unless most of the lines with other than ASCII characters are none."""
-    total, balance, rest = path.stat().st_size, 0, b""
+    total, balance = path.stat().st_size, 0
     with path.open("rb") as raw:
         mark = encoding_of_mark(raw.read(4))
         if mark:
             return mark
         raw.seek(0)
-        while block := raw.read(CHECKED_AT_ONCE):
-            end = block.rfind(b"\n") + 1
-            if end or len(rest) > LONGEST_LINE:
-                balance += _balance(rest + block[:end])
-                rest = block[end:]
-            else:
-                rest += block
+        while lines := raw.read(CHECKED_AT_ONCE) + raw.readline(LONGEST_LINE):
+            balance += _balance(lines)
             on_progress(raw.tell(), total, "bytes checked")
-    return "utf-8" if balance + _balance(rest) >= 0 else "cp1252"
+    return "utf-8" if balance >= 0 else "cp1252"
 
 
 def _balance(text: bytes) -> int:
@@ -81,16 +92,15 @@ def _balance(text: bytes) -> int:
     if text.isascii():
         return 0
     data = np.frombuffer(text, np.uint8)
-    ends = np.flatnonzero(data == NEWLINE)
-    speaking = _lines(ends, np.flatnonzero(data >= 0x80))
-    against = 0 if is_utf8(text) else _lines(ends, invalid_places(data))
-    return speaking - 2 * against
+    places = np.flatnonzero((data ^ NEWLINE).view(np.int8) <= 0)  # line ends, and what is not ASCII
+    is_end = data[places] == NEWLINE
+    against = 0 if is_utf8(text) else _lines(is_end[~_belonging(data, places)])
+    return _lines(is_end) - 2 * against
 
 
-def _lines(ends: Places, places: Places) -> int:
-    """In how many lines the places lie."""
-    lines = np.searchsorted(ends, places)
-    return int(len(lines) and 1 + np.count_nonzero(np.diff(lines)))
+def _lines(is_end: Flags) -> int:
+    """How many lines there is anything of, beside their ends."""
+    return int(np.count_nonzero(~is_end[:1]) + np.count_nonzero(is_end[:-1] & ~is_end[1:]))
 
 
 def utf8_blocks(path: Path, encoding: str, on_progress: OnProgress) -> Iterator[bytes]:

@@ -1,5 +1,6 @@
 """Which bytes are text, and in which encoding: as Python's codecs say, over whole files."""
 
+import random
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.engine.reading.encodings import encoding_of_lines
-from src.engine.reading.utf8 import encoding_of_text, invalid_places, is_utf8, utf8_blocks
+from src.engine.reading.utf8 import CHECKED_AT_ONCE, encoding_of_text, invalid_places, is_utf8, utf8_blocks
 from src.engine.sandbox import ignore_progress
 from tests.engine.making import Make
 
@@ -66,6 +67,37 @@ def test_a_text_longer_than_a_block_decides_as_a_whole(tmp_path: Path) -> None:
     assert encoding_of_text(path, ignore_progress) == "utf-8"
     path.write_bytes("é\n".encode() + b"x\n" * 5_000_000 + b"\xe9\n" * 2)
     assert encoding_of_text(path, ignore_progress) == "cp1252"
+
+
+@settings(deadline=None)
+@given(PIECES)
+def test_places_are_all_that_no_character_of_python_is_made_of(text: bytes) -> None:
+    kept = text.decode(errors="ignore").encode()
+    wrong = set(invalid_places(np.frombuffer(text, np.uint8)).tolist())
+    assert bytes(byte for place, byte in enumerate(text) if place not in wrong) == kept
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1], ids=["more of others", "as many", "more of UTF-8"])
+@pytest.mark.parametrize("seed", range(4))
+def test_each_line_counts_once_wherever_the_parts_of_a_large_text_are_cut(
+    tmp_path: Path, seed: int, more: int
+) -> None:
+    """One line more or less, and it is another encoding."""
+    chosen = random.Random(seed)
+    good, bad = (
+        ("é", "a漢b😀", "ñ\t;ñ"),
+        (b"\xe9", "é".encode() + b"\xff", b"\xed\xa0\x80,\xc3", b"\xf0\x9f\x98"),
+    )
+    lines = [chosen.choice(good).encode() for _ in range(3_000 + more)]
+    lines += [chosen.choice(bad) for _ in range(3_000)]
+    lines += [b"", b"x", b"\t1\r"] * 1_000
+    chosen.shuffle(lines)
+    lines = [line + b"x" * chosen.choice((1, 9, 900)) + line for line in lines]
+    path = tmp_path / "large"
+    path.write_bytes(b"\n".join(lines))
+    assert path.stat().st_size > 4 * CHECKED_AT_ONCE
+    assert encoding_of_lines(lines) == ("utf-8" if more >= 0 else "cp1252")
+    assert encoding_of_text(path, ignore_progress) == encoding_of_lines(lines)
 
 
 @pytest.mark.parametrize("wide", ["é", "日", "😀"])
