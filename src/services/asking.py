@@ -9,7 +9,7 @@ from src.engine.imports.loading import Loaded, LoadPlan
 from src.engine.imports.writing import Block, Known, Lead, Orders, Written, keep_rows, unused_path, used_path
 from src.engine.sandbox import Stopped
 from src.models import Import
-from src.repositories.copying import Copy, Refused, ids_of, lines_there
+from src.repositories.copying import Copy, Refused, fresh_ids, ids_of, lines_there
 from src.repositories.targets import TARGETS
 from src.services.load_results import NamesGone
 from src.services.sources import Source
@@ -110,8 +110,9 @@ class Asking:
     def _ask(self, block: Block) -> None:
         self._source.prove()
         there = "[]"
-        if self._key is not None:
-            with self._database.unit_of_work() as ahead:
+        with self._database.unit_of_work() as ahead:
+            fresh = fresh_ids(ahead, self._target.dataset.table, block.rows)
+            if self._key is not None:
                 there = lines_there(ahead, self._target, block.lines, block.keys)
         ids, unknown = {}, {}
         for place, names in block.names.items():
@@ -121,7 +122,7 @@ class Asking:
             if reference.is_made and found.has_unknown:
                 raise NamesGone("The import is tried again.")
             ids[place], unknown[place] = found.ids, found.unknown
-        self.orders.tell(block.block, Known(ids=ids, unknown=unknown, there=there))
+        self.orders.tell(block.block, Known(ids=ids, unknown=unknown, there=there, fresh=fresh))
 
 
 def place_of(plan: LoadPlan, name: str | None) -> int | None:

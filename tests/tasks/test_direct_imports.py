@@ -1,5 +1,7 @@
 """Large imports go to their table as a COPY stream of their own; what they leave is the same."""
 
+import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from sqlalchemy import text
 from src.engine.imports.folding import Folding
 from src.engine.sandbox import Stopped
 from src.engine.values import ReadLimits
-from src.repositories.copying import Copy
+from src.repositories.copying import Copy, fresh_ids
 from src.repositories.targets import TARGETS
 from src.services.asking import Asking
 from src.services.load_plans import plan_of
@@ -89,6 +91,26 @@ def test_they_leave_what_the_file_says_with_rollups_that_are_exact(imports: Impo
     check_rollups()
     assert imports.undo(done)["removed"] == ROWS - 50
     check_rollups()
+
+
+def test_ids_are_those_of_the_sequence_whoever_else_takes_some(imports: Imports, workshop: Workshop) -> None:
+    """What comes afterwards has higher ones."""
+
+    def taken(number: int) -> list[int]:
+        with workshop.database.unit_of_work() as session:
+            stretches = json.loads(fresh_ids(session, "atendimento", ROWS + number))
+        ids = [id_ for first, count in stretches for id_ in range(first, first + count)]
+        assert len(ids) == ROWS + number
+        return ids
+
+    with ThreadPoolExecutor(2) as threads:
+        ids = [id_ for found in threads.map(taken, range(6)) for id_ in found]
+    assert len({*ids}) == len(ids)
+    imports.load("atendimentos", visits(0, ROWS))
+    imports.load("atendimentos", visits(ROWS, 10))
+    seen = f"SELECT id, substr(external_id, 2)::int < {ROWS} AS is_large FROM atendimento"
+    later = "max(id) FILTER (WHERE is_large) < min(id) FILTER (WHERE NOT is_large)"
+    assert table(f"SELECT min(id), {later} FROM ({seen}) AS seen") == [(max(ids) + 1, True)]
 
 
 def test_a_row_that_only_the_database_refuses_costs_only_itself(imports: Imports, workshop: Workshop) -> None:

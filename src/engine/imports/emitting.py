@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 
 from src.engine.imports.copying import write_copy
 from src.engine.imports.folding import Folding
-from src.engine.imports.making import Maker, makers_of, write_ids
+from src.engine.imports.making import FreshIds, Maker, makers_of, write_ids
 from src.engine.imports.plans import LoadPlan
 from src.engine.imports.repeats import Flags, Integers, Seen, first_lines
-from src.engine.imports.spooling import ROWS, block_path, read_block, refused_path, spool_schema
+from src.engine.imports.spooling import ROWS, block_path, read_block, refused_path, rows_of, spool_schema
 from src.engine.imports.writing import RowPlan, order_path, piece_path, unused_path, used_path
 from src.engine.reading.faults import FaultFile, Found
 from src.engine.values import OnProgress, Sandbox
@@ -88,8 +88,9 @@ class _Out:
     ) -> None:
         self._plan, self._folder, self._told, self._folding = plan, folder, told, folding
         self._schema = pa.schema(
-            [*((maker.name, maker.type) for maker in makers), ("import_id", pa.binary())]
+            [*((maker.name, maker.type) for maker in makers), ("import_id", pa.binary()), ("id", pa.int64())]
         )
+        self.ids = FreshIds()
         self._import_id = pa.array([import_id], pa.binary())
         self._pieces = self.rows = 0
 
@@ -97,7 +98,7 @@ class _Out:
         """Rows, sorted by the order of the plan if it has one."""
         size = len(columns[0])
         same = self._import_id.take(pa.array(np.zeros(size, np.int64)))
-        batch = pa.record_batch([*columns, same], schema=self._schema)
+        batch = pa.record_batch([*columns, same, self.ids.take(size)], schema=self._schema)
         for part, rows in self._parts(batch):
             self._put(part, rows)
         if self._plan.has_keys and self._plan.key is not None:
@@ -152,6 +153,7 @@ class _Writer:
         """Write a block, but for what is wrong with it, or may be."""
         self._blocks = number + 1
         order = orjson.loads(order_path(self._spool, number).read_bytes())
+        self._out.ids.learn(order["fresh"])
         for place, ids in order["ids"].items():
             self._makers[int(place)].learn(ids, order["unknown"][place])
         rows = self._known(read_block(block_path(self._spool, number)))
@@ -168,7 +170,7 @@ class _Writer:
         self._nameless.close()
         if self._plan.key is None:
             return
-        for suspects in _parts(self._spool / SUSPECTS, MOST_AT_A_TIME) if self._suspected else ():
+        for suspects in rows_of(self._spool / SUSPECTS, MOST_AT_A_TIME) if self._suspected else ():
             keys, lines = _text(suspects, self._plan.key), suspects["line"].to_numpy()
             first = self._first(keys)
             self._refuse_repeated(keys, lines, first, first != lines)
@@ -183,7 +185,7 @@ class _Writer:
 
     def _compare(self, path: Path, place: int) -> None:
         """Of rows that are refused already, those whose key is that of a written row above them."""
-        for rows in _parts(path, MOST_AT_A_TIME):
+        for rows in rows_of(path, MOST_AT_A_TIME):
             rows = rows.filter(rows[place].is_valid())  # noqa: PLW2901 # the others have none
             keys, lines = _text(rows, place - 1), rows["line"].to_numpy()
             first = self._first(keys)
@@ -285,16 +287,3 @@ def _order(column: pa.ChunkedArray) -> pa.Array:
 def _text(rows: pa.Table, place: int) -> pa.Array:
     column = rows[place + 1].combine_chunks()
     return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
-
-
-def _parts(path: Path, size: int) -> Iterator[pa.Table]:
-    """Some rows of a file at a time."""
-    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
-        waiting: list[pa.RecordBatch] = []
-        for batch in reader:
-            waiting.append(batch)
-            if sum(one.num_rows for one in waiting) >= size:
-                yield pa.Table.from_batches(waiting)
-                waiting = []
-        if waiting:
-            yield pa.Table.from_batches(waiting)

@@ -1,6 +1,6 @@
 """Columns of a table from those that were read: ids in place of the numbers of names, and what is missing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,22 @@ class Maker:
         """The ids that were told, and that no row has."""
         unused: Integers = self._ids[~self._is_used & (self._ids != NONE)]
         return unused
+
+
+class FreshIds:
+    """Ids for the rows that are written, in the order in which they are told."""
+
+    def __init__(self) -> None:
+        self._ids = np.empty(0, np.int64)
+
+    def learn(self, stretches: Iterable[tuple[int, int]]) -> None:
+        """As the first one and how many, of each."""
+        fresh = [np.arange(first, first + count) for first, count in stretches]
+        self._ids = np.concatenate([self._ids, *fresh])
+
+    def take(self, count: int) -> pa.Array:
+        taken, self._ids = self._ids[:count], self._ids[count:]
+        return pa.array(taken)
 
 
 def write_ids(path: Path, ids: Integers) -> None:

@@ -5,7 +5,7 @@ So rows can be written while the file is still being read: by another child, tha
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -68,7 +68,7 @@ class Spool:
         columns = [
             column.combine_chunks() for column in pa.Table.from_batches(self._waiting, self._plain).columns
         ]
-        told: dict[str, Any] = {"block": self._blocks, "names": {}}
+        told: dict[str, Any] = {"block": self._blocks, "rows": self._rows, "names": {}}
         if self._key is not None:
             is_key = columns[self._key + 1].is_valid()
             lines, keys = (columns[place].filter(is_key) for place in (0, self._key + 1))
@@ -172,3 +172,16 @@ def read_block(path: Path, columns: list[int] | None = None) -> pa.Table:
         pa.ipc.open_stream(file, options=options) as reader,
     ):
         return reader.read_all()
+
+
+def rows_of(path: Path, size: int) -> Iterator[pa.Table]:
+    """Some rows of a file at a time."""
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        waiting: list[pa.RecordBatch] = []
+        for batch in reader:
+            waiting.append(batch)
+            if sum(one.num_rows for one in waiting) >= size:
+                yield pa.Table.from_batches(waiting)
+                waiting = []
+        if waiting:
+            yield pa.Table.from_batches(waiting)

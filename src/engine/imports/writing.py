@@ -29,6 +29,7 @@ class Block:
     """Rows that were kept: what is to be asked of the database about them, in arrays as it writes them."""
 
     block: int
+    rows: int
     names: Mapping[str, str]  # new ones, by the place of their column
     lines: str = "{}"
     keys: str = "{}"
@@ -41,11 +42,12 @@ class Known:
     ids: Mapping[str, str]  # of new names, by the place of their column: a list, with null for unknown ones
     unknown: Mapping[str, str]  # the unknown names by their places in that
     there: str = "[]"  # lines whose keys are there, and what is said of them
+    fresh: str = "[]"  # ids for the rows: pairs of the first one and how many
 
     def to_json(self) -> bytes:
         parts = {"ids": self.ids, "unknown": self.unknown}
         told = {part: {place: Fragment(text) for place, text in by.items()} for part, by in parts.items()}
-        return orjson.dumps({**told, "there": Fragment(self.there)})
+        return orjson.dumps({**told, "there": Fragment(self.there), "fresh": Fragment(self.fresh)})
 
 
 @dataclass(frozen=True, kw_only=True)

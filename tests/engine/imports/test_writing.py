@@ -1,5 +1,6 @@
 """Rows kept in blocks and written as they are ordered: compared with what a naive reading of the file says."""
 
+import itertools
 import json
 import os
 import queue
@@ -74,13 +75,18 @@ def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     plan = plan_of(detect(path, "a.csv", LIMITS), FIELDS, compared=TRANSACTIONS.compared)
     told = kept(path, plan.to_json(), folder)
     reading, writing = os.pipe()
+    assert sum(block["rows"] for block in told) >= COUNT / 2
+    fresh = {block["block"]: ids_with_a_gap(block["block"] * COUNT, block["rows"]) for block in told}
     for block in told:
         ids = [None if name == UNKNOWN else int(name[1:]) for name in of_array(block["names"]["1"])]
         unknown = {str(n): UNKNOWN for n, id_ in enumerate(ids) if id_ is None}
         lines = zip(map(int, of_array(block["lines"])), of_array(block["keys"]), strict=True)
         repeats = [(line, there[key]) for line, key in lines if key in there]
         known = Known(
-            ids={"1": json.dumps(ids)}, unknown={"1": json.dumps(unknown)}, there=json.dumps(repeats)
+            ids={"1": json.dumps(ids)},
+            unknown={"1": json.dumps(unknown)},
+            there=json.dumps(repeats),
+            fresh=json.dumps(fresh[block["block"]]),
         )
         order_path(folder, block["block"]).write_bytes(known.to_json())
         os.write(writing, b"%d\n" % block["block"])
@@ -107,12 +113,21 @@ def write(path: Path, folder: Path, there: dict[str, str]) -> Came:
     pieces = [word for word in words if word]
     by_part = [(piece["part"], piece_path(folder, piece["number"]).read_bytes()) for piece in pieces]
     rows = [row for part, content in by_part if part is not None for row in written(content)]
+    own = [int.from_bytes(id_) for part, content in by_part if part == 0 for *_, id_ in cells_of(content)]
+    given = (range(first, first + count) for stretches in fresh.values() for first, count in stretches)
+    assert own == [*itertools.chain(*given)][: len(own)]
     keys = [key for part, content in by_part if part is None for (key,) in cells_of(content)]
     assert sorted(keys) == sorted(key.encode() for key, *_ in rows)
     unused = of_ids(unused_path(folder, 1))
     assert (answer["rows"], answer["unused"]) == (len(rows), len(unused))
     assert set(of_ids(used_path(folder, 1))) == {client for _, client, _ in rows}
     return Came(rows, sorted(found), unused)
+
+
+def ids_with_a_gap(first: int, rows: int) -> list[tuple[int, int]]:
+    """As a sequence gives them of which somebody else has taken one meanwhile."""
+    half = rows // 2
+    return [(first, half), (first + half + 1, rows - half)]
 
 
 def of_array(written: str) -> list[str]:
@@ -146,8 +161,8 @@ def kept(path: Path, plan: dict[str, Any], folder: Path) -> list[dict[str, Any]]
 
 
 def written(stream: bytes) -> list[tuple[str, int, str]]:
-    """Of a binary COPY stream of a text, a bigint, a text and bytes."""
-    return [(key.decode(), int.from_bytes(id_), text.decode()) for key, id_, text, _ in cells_of(stream)]
+    """Of a binary COPY stream of a text, a bigint, a text, bytes and an id."""
+    return [(key.decode(), int.from_bytes(id_), text.decode()) for key, id_, text, *_ in cells_of(stream)]
 
 
 def cells_of(stream: bytes) -> list[list[bytes]]:
