@@ -385,7 +385,9 @@ def run_single(user: ServerUser, old: Path, data: Path, database: str, sql: list
 def test_a_new_database_sorts_texts_by_their_characters_on_a_server_with_rules_of_its_own(var: Path) -> None:
     make_old_cluster(programs(), var)
     with EmbeddedServers(var, redis=False) as servers:
-        create_database(make_url(servers.database_url).set(database="fresh").render_as_string())
+        create_database(
+            make_url(servers.database_url).set(database="fresh").render_as_string(hide_password=False)
+        )
         with connect(servers) as connection:
             found = connection.execute(
                 "SELECT datname, datlocprovider, datlocale FROM pg_database"

@@ -22,8 +22,9 @@ group = cli
 LOCK = "SELECT pg_advisory_lock(hashtext('indicators-migrations'))"
 # Texts are in the order of their characters on every server. The rules of an operating system take indexes a
 # third longer, and change with its releases, which leaves indexes out of order.
-CREATE = """CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'
-    LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C'"""
+# What is a letter stays the system's to say: pg_trgm asks it.
+CREATE = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8' LC_COLLATE 'C'"
+BUILTIN, SINCE = " LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'", 170_000
 
 
 @group.command("upgrade")
@@ -54,8 +55,9 @@ def create_database(url: str) -> bool:
         return False
     server = address.set(database="postgres").render_as_string(hide_password=False)
     with psycopg.connect(server, autocommit=True, connect_timeout=10) as connection:
+        create = CREATE + (BUILTIN if connection.info.server_version >= SINCE else "")
         try:
-            connection.execute(sql.SQL(CREATE).format(sql.Identifier(wanted.database or "")))
+            connection.execute(sql.SQL(create).format(sql.Identifier(wanted.database or "")))
         except (psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
             return False
     return True

@@ -62,6 +62,9 @@ def looked_up_by(stack: Stack, number: int) -> int:
 def test_texts_are_sorted_by_their_characters_whatever_the_image_would_do(operator: Stack) -> None:
     ordered = "SELECT string_agg(name, ' ' ORDER BY name) FROM unnest(ARRAY['b', 'B', 'é', 'a']) AS name"
     assert psql(operator, ordered) == "B a b é"
+    assert (
+        psql(operator, "SELECT cardinality(show_trgm('Иван'))") == "5"
+    )  # letters, where parts of names are found
 
 
 def test_the_role_may_silence_triggers_so_that_foreign_keys_are_checked_in_one_go(operator: Stack) -> None:

@@ -163,6 +163,7 @@ class _Writer:
             rows = rows.filter(pa.array(~may_repeat))
             rows = self._not_there(rows, dict(order["there"]))
         self._write(rows)
+        self._out.ids.keep(self._suspected)
 
     def settle(self) -> None:
         """Write those rows that waited, and repeat no other one; tell which others do, refused or not."""

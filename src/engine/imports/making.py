@@ -76,6 +76,10 @@ class FreshIds:
         fresh = [np.arange(first, first + count) for first, count in stretches]
         self._ids = np.concatenate([self._ids, *fresh])
 
+    def keep(self, count: int) -> None:
+        """As many as are still needed: of rows that are refused, nothing stays in memory."""
+        self._ids = self._ids[:count].copy()
+
     def take(self, count: int) -> pa.Array:
         taken, self._ids = self._ids[:count], self._ids[count:]
         return pa.array(taken)
