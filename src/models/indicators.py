@@ -3,7 +3,7 @@ one counts on its done day, as on time or late; one that is not attended yet is 
 
 from datetime import date
 
-from sqlalchemy import BigInteger, Integer, SmallInteger
+from sqlalchemy import BigInteger, Computed, Integer, SmallInteger
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -49,12 +49,13 @@ class PoloRollup(Base):
 
 
 class ClientRollup(Base):
-    """All that was ever done for a client. An import changes many: a new version goes beside the old one."""
+    """All that was ever done for 31 clients whose ids follow each other: an import changes many of them."""
 
-    __tablename__ = "indicator_client"
-    __table_args__ = {"postgresql_with": {"fillfactor": "50"}}
+    __tablename__ = "indicator_client_stretch"
+    __table_args__ = {"postgresql_with": {"fillfactor": "60"}}
 
-    client_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    on_time: Mapped[int]
-    late: Mapped[int]
-    open: Mapped[int]
+    stretch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # their ids // 31
+    counts: Mapped[list[int]] = mapped_column(ARRAY(Integer))  # 31 on time, then 31 late, then 31 open
+    most: Mapped[int | None] = mapped_column(
+        Computed("indicator_most(counts)", persisted=True)
+    )  # of one of them

@@ -121,7 +121,7 @@ class Copy:
 
     def _receive_counts(self, folder: Path) -> None:
         for name, table in (self.target.counted or {}).items():
-            self._receive(f"counted_{name}", f"LIKE {table}", folder / name)
+            self._receive(f"counted_{name}", f"LIKE {table} INCLUDING GENERATED", folder / name)
         self._counts = None
 
     def _receive_ids(self, path: Path) -> int:

@@ -90,11 +90,17 @@ SUMS = """
     SELECT {name} AS name, key, period, on_time, late, open, overdue
     FROM grouped {names} WHERE on_time + late + open + overdue > 0 {only_busiest} LIMIT :most
 """
-# All that was ever done for the busiest clients; only rows with a limit to come tell open from overdue.
+# All that was ever done for the busiest clients. As many stretches have them all: those whose busiest one is
+# busiest. Only rows with a limit to come tell open from overdue.
 ALL_CLIENTS = """
-    WITH busiest AS (
-        SELECT client_id AS key, on_time, late, open FROM indicator_client
-        WHERE on_time + late + open > 0 ORDER BY on_time + late + open DESC, key LIMIT :at_most
+    WITH busy AS (
+        SELECT stretch, counts FROM indicator_client_stretch ORDER BY most DESC, stretch LIMIT :at_most
+    ), busiest AS (
+        SELECT * FROM (
+            SELECT stretch * 31 + place - 1 AS key, counts[place] AS on_time, counts[place + 31] AS late,
+                counts[place + 62] AS open
+            FROM busy, generate_series(1, 31) AS place
+        ) AS client WHERE on_time + late + open > 0 ORDER BY on_time + late + open DESC, key LIMIT :at_most
     ), to_come AS (
         SELECT client_id AS key, count(*) AS rows FROM atendimento
         WHERE data_limite >= :now AND data_de_atendimento IS NULL AND deleted_at IS NULL GROUP BY 1

@@ -47,7 +47,7 @@ TARGETS: dict[str, Target] = {
             is_present="t.deleted_at IS NULL",
             counted={
                 "months": "indicator_month",
-                "clients": "indicator_client",
+                "clients": "indicator_client_stretch",
                 "angels": "indicator_angel",
                 "polos": "indicator_polo",
             },

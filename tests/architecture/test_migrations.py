@@ -51,6 +51,7 @@ ROWS = {
     "indicator_angel": "(angel_id, on_time, late, open) VALUES (1, 1, 0, 0)",
     "indicator_polo": "(polo_id, weekday, on_time, late, open) VALUES (1, 1, 1, 0, 0)",
     "indicator_client": "(client_id, on_time, late, open) VALUES (1, 1, 0, 0)",
+    "indicator_client_stretch": "(stretch, counts) VALUES (0, array_fill(0, ARRAY[93]))",
     "atendimento": "(client_id, angel_id, polo_id, data_limite) VALUES (1, 1, 1, '2021-06-30 15:30')",
     "transaction": "(transaction_id, client_id, transaction_type, transaction_date, currency, amount) "
     "VALUES ('t1', 1, 'buy', '2021-06-30 15:30+00', 'EUR', 10)",
@@ -169,6 +170,24 @@ def test_records_that_are_there_before_the_rollups_are_counted_when_these_are_ma
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT sum(open) FROM indicator_angel")) == 1
         assert connection.scalar(text("SELECT days[62 + 30] FROM indicator_month WHERE polo_id = 0")) == 1
+
+
+def test_counts_of_clients_are_the_same_where_they_stand_alone_and_together(engine: Engine) -> None:
+    counts = "SELECT * FROM indicator_client ORDER BY client_id"
+    with alembic(engine) as migrations, engine.connect() as connection:
+        migrations.downgrade("0024")
+        connection.execute(
+            text("""INSERT INTO indicator_client SELECT id, id % 3, id % 5 * 7, 1
+                FROM generate_series(1, 200) AS id WHERE id NOT BETWEEN 40 AND 140""")
+        )
+        before = connection.execute(text(counts)).all()
+        connection.commit()
+        migrations.upgrade("0025")
+        stretches = connection.execute(text("SELECT stretch, most FROM indicator_client_stretch ORDER BY 1"))
+        assert [tuple(row) for row in stretches] == [(0, 31), (1, 30), (4, 31), (5, 31), (6, 31)]
+        connection.commit()
+        migrations.downgrade("0024")
+        assert connection.execute(text(counts)).all() == before
 
 
 def test_going_down_to_nothing_leaves_nothing(engine: Engine) -> None:

@@ -112,7 +112,7 @@ class History:
         assert kept_months(self.connection) == months
         assert kept(self.connection, "indicator_angel", "angel_id") == angels
         assert kept(self.connection, "indicator_polo", "polo_id, weekday") == polos
-        assert kept(self.connection, "indicator_client", "client_id") == clients
+        assert kept_clients(self.connection) == clients
 
 
 def brute_force(connection: Connection) -> tuple[Counter[Any], ...]:
@@ -149,6 +149,16 @@ def kept(connection: Connection, table: str, key: str) -> Counter[Any]:
         for name, count in zip(COUNTS, row[-3:], strict=True):
             found[*row[:-3], name] = count
     assert not [key for key, count in found.items() if count < 0]
+    return +found
+
+
+def kept_clients(connection: Connection) -> Counter[Any]:
+    found: Counter[Any] = Counter()
+    for stretch, counts, most in connection.execute(text("SELECT * FROM indicator_client_stretch")):
+        assert min(counts) >= 0
+        assert most == max(sum(counts[client::31]) for client in range(31))
+        for number, count in enumerate(counts):
+            found[stretch * 31 + number % 31, COUNTS[number // 31]] = count
     return +found
 
 

@@ -14,14 +14,15 @@ from src.domain.datasets import Folds
 from src.engine.imports.copying import write_copy
 
 DAY = 86_400_000_000  # microseconds
-PLACES = 93  # of a month: 31 days on time, 31 late, 31 open
+PLACES = 93  # of a month: 31 days on time, 31 late, 31 open; so of clients, 31 whose ids follow each other
+CLIENTS = 31
 KINDS = ("on_time", "late", "open")
 # A cell is one number: of whom and where (a code), of the month since 1970, and of its place in the month.
 CELL_BITS, PLACE_BITS = 24, 7
 ANY_YEAR = 50_000  # months before 1970 are numbers above 0, too
 BUCKETS = 16  # of persons, added up one by one, so that little is in memory twice
 MOST_WAITING = 50_000  # numbers of a bucket that were not added up yet
-MONTHS_AT_A_TIME = 4_000
+ROWS_AT_A_TIME = 4_000
 MONTH = pa.schema(
     [
         ("place", pa.int32()),
@@ -31,7 +32,7 @@ MONTH = pa.schema(
         ("days", pa.list_(pa.int32())),
     ]
 )
-WHOM = pa.schema([("whom", pa.int64()), *((kind, pa.int32()) for kind in KINDS)])
+WHOM = pa.schema([("stretch", pa.int64()), ("counts", pa.list_(pa.int32()))])
 WHO = pa.schema([("who", pa.int32()), *((kind, pa.int64()) for kind in KINDS)])
 WEEKDAYS = pa.schema(
     [("place", pa.int32()), ("weekday", pa.int16()), *((kind, pa.int64()) for kind in KINDS)]
@@ -71,13 +72,13 @@ class Folding:
         numbers, bucket = (self._pairs(rows) << CELL_BITS) + cell, rows[folds.who].to_numpy() % BUCKETS
         for own, counts in enumerate(self._cells):
             counts.add(numbers[bucket == own])
-        self._visits.add(rows[folds.whom].to_numpy() * len(KINDS) + kind)
+        stretch, client = np.divmod(rows[folds.whom].to_numpy(), CLIENTS)
+        self._visits.add((stretch << PLACE_BITS) + client + CLIENTS * kind)
 
     def finish(self) -> None:
         """The months first: the others are added up on their way."""
         write_copy(self._folder / "months", MONTH, self._months())
-        whom, counts = self._visits.by_kind()
-        write_copy(self._folder / "clients", WHOM, [_totals(WHOM, [whom], counts)])
+        write_copy(self._folder / "clients", WHOM, _stretches(*self._visits.sums()))
         who, counts = self._persons.by_kind()
         write_copy(self._folder / "angels", WHO, [_totals(WHO, [who], counts)])
         place, counts = self._weekdays.by_kind()
@@ -171,30 +172,42 @@ def _moments(column: pa.Array) -> Integers:
 
 
 def _months(place: Integers, who: Integers, cell: Integers, count: Halves) -> Iterator[pa.RecordBatch]:
-    """A row for each month of a place and a person, some at a time, with an array of its days."""
-    if not len(place):
-        return
+    """A row for each month of a place and a person, with an array of its days."""
     order = np.lexsort((cell, who, place))
     place, who, cell, count = place[order], who[order], cell[order], count[order]
-    month, day = cell >> PLACE_BITS, cell & (2**PLACE_BITS - 1)
+    keys = [place, who, cell >> PLACE_BITS]
+    for (places, persons, months), days in _spread(keys, cell & (2**PLACE_BITS - 1), count):
+        sums = [days[:, 31 * kind : 31 * (kind + 1)].sum(axis=1, dtype=np.int32) for kind in range(3)]
+        dates = (months - ANY_YEAR).astype("datetime64[M]").astype("datetime64[D]")
+        whose = (pa.array(numbers.astype(np.int32)) for numbers in (places, persons))
+        yield pa.record_batch([*whose, pa.array(dates), *map(pa.array, sums), _lists(days)], schema=MONTH)
+
+
+def _stretches(numbers: Integers, count: Halves) -> Iterator[pa.RecordBatch]:
+    """A row for each stretch of clients, with an array of their counts."""
+    for (stretch,), counts in _spread([numbers >> PLACE_BITS], numbers & (2**PLACE_BITS - 1), count):
+        yield pa.record_batch([pa.array(stretch), _lists(counts)], schema=WHOM)
+
+
+def _spread(
+    keys: Sequence[Integers], place: Integers, count: Halves
+) -> Iterator[tuple[list[Integers], Halves]]:
+    """Of what is sorted by its keys: each of them once, with the counts of its places; some at a time."""
+    if not len(place):
+        return
     is_first = np.ones(len(place), bool)
-    is_first[1:] = (np.diff(place) != 0) | (np.diff(who) != 0) | (np.diff(month) != 0)
+    is_first[1:] = np.logical_or.reduce([np.diff(key) != 0 for key in keys])
     starts = np.flatnonzero(is_first)
-    ends = [*starts[MONTHS_AT_A_TIME::MONTHS_AT_A_TIME].tolist(), len(place)]
     begin = 0
-    for end in ends:
+    for end in (*starts[ROWS_AT_A_TIME::ROWS_AT_A_TIME].tolist(), len(place)):
         here = slice(begin, end)
         firsts = starts[(starts >= begin) & (starts < end)]
-        days = np.zeros((len(firsts), PLACES), np.int32)
-        np.add.at(days, (np.cumsum(is_first[here]) - 1, day[here]), count[here])
-        yield _month_rows(place[firsts], who[firsts], month[firsts], days)
+        counts = np.zeros((len(firsts), PLACES), np.int32)
+        np.add.at(counts, (np.cumsum(is_first[here]) - 1, place[here]), count[here])
+        yield [key[firsts] for key in keys], counts
         begin = end
 
 
-def _month_rows(place: Integers, who: Integers, month: Integers, days: Halves) -> pa.RecordBatch:
-    sums = [days[:, 31 * kind : 31 * (kind + 1)].sum(axis=1, dtype=np.int32) for kind in range(3)]
-    offsets = np.arange(0, days.size + 1, PLACES, dtype=np.int32)
-    lists = pa.ListArray.from_arrays(pa.array(offsets), pa.array(days.ravel()))
-    dates = (month - ANY_YEAR).astype("datetime64[M]").astype("datetime64[D]")
-    keys = (pa.array(numbers.astype(np.int32)) for numbers in (place, who))
-    return pa.record_batch([*keys, pa.array(dates), *map(pa.array, sums), lists], schema=MONTH)
+def _lists(counts: Halves) -> pa.ListArray:
+    offsets = np.arange(0, counts.size + 1, PLACES, dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(counts.ravel()))

@@ -41,7 +41,15 @@ def made(seed: int, count: int) -> list[Row]:
     for _ in range(count):
         due = chance.choice(starts) + timedelta(minutes=chance.randrange(60 * 24 * 70))
         done = chance.choice((None, due, due + timedelta(microseconds=1), due - timedelta(days=1)))
-        rows.append((chance.randrange(1, 4), chance.randrange(1, 5), chance.randrange(1, 9), due, done))
+        rows.append(
+            (
+                chance.randrange(1, 4),
+                chance.randrange(1, 5),
+                chance.choice((1, 30, 31, 32, 61, 62, 5_000_000_000)),
+                due,
+                done,
+            )
+        )
     return rows
 
 
@@ -93,7 +101,15 @@ def test_they_equal_a_naive_count(seed: int, count: int, at_a_time: int, tmp_pat
     assert len(found) == len(months)
     for *_, on_time, late, is_open, days in found:
         assert [on_time, late, is_open] == [sum(days[:31]), sum(days[31:62]), sum(days[62:])]
-    for name, keys in (("clients", 1), ("angels", 1), ("polos", 2)):
+    stretches = list(rows_in((tmp_path / "clients").read_bytes(), ["int", "ints"]))
+    assert {
+        (stretch * 31 + client,): counts[client::31]
+        for stretch, counts in stretches
+        for client in range(31)
+        if any(counts[client::31])
+    } == totals.pop("clients")
+    assert len({stretch for stretch, _ in stretches}) == len(stretches)
+    for name, keys in (("angels", 1), ("polos", 2)):
         brought = list(rows_in((tmp_path / name).read_bytes(), ["int"] * (keys + 3)))
         assert {row[:keys]: list(row[keys:]) for row in brought} == totals[name]
         assert len(brought) == len(totals[name])
