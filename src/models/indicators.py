@@ -56,6 +56,4 @@ class ClientRollup(Base):
 
     stretch: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)  # their ids // 31
     counts: Mapped[list[int]] = mapped_column(ARRAY(Integer))  # 31 on time, then 31 late, then 31 open
-    most: Mapped[int | None] = mapped_column(
-        Computed("indicator_most(counts)", persisted=True)
-    )  # of one of them
+    most: Mapped[int] = mapped_column(Computed("indicator_most(counts)", persisted=True))  # of one of them

@@ -32,7 +32,7 @@ MONTH = pa.schema(
         ("days", pa.list_(pa.int32())),
     ]
 )
-WHOM = pa.schema([("stretch", pa.int64()), ("counts", pa.list_(pa.int32()))])
+STRETCH = pa.schema([("stretch", pa.int64()), ("counts", pa.list_(pa.int32()))])
 WHO = pa.schema([("who", pa.int32()), *((kind, pa.int64()) for kind in KINDS)])
 WEEKDAYS = pa.schema(
     [("place", pa.int32()), ("weekday", pa.int16()), *((kind, pa.int64()) for kind in KINDS)]
@@ -78,7 +78,7 @@ class Folding:
     def finish(self) -> None:
         """The months first: the others are added up on their way."""
         write_copy(self._folder / "months", MONTH, self._months())
-        write_copy(self._folder / "clients", WHOM, _stretches(*self._visits.sums()))
+        write_copy(self._folder / "clients", STRETCH, _stretches(*self._visits.sums()))
         who, counts = self._persons.by_kind()
         write_copy(self._folder / "angels", WHO, [_totals(WHO, [who], counts)])
         place, counts = self._weekdays.by_kind()
@@ -186,24 +186,24 @@ def _months(place: Integers, who: Integers, cell: Integers, count: Halves) -> It
 def _stretches(numbers: Integers, count: Halves) -> Iterator[pa.RecordBatch]:
     """A row for each stretch of clients, with an array of their counts."""
     for (stretch,), counts in _spread([numbers >> PLACE_BITS], numbers & (2**PLACE_BITS - 1), count):
-        yield pa.record_batch([pa.array(stretch), _lists(counts)], schema=WHOM)
+        yield pa.record_batch([pa.array(stretch), _lists(counts)], schema=STRETCH)
 
 
 def _spread(
-    keys: Sequence[Integers], place: Integers, count: Halves
+    keys: Sequence[Integers], number: Integers, count: Halves
 ) -> Iterator[tuple[list[Integers], Halves]]:
-    """Of what is sorted by its keys: each of them once, with the counts of its places; some at a time."""
-    if not len(place):
+    """Of what is sorted by its keys: each of them once, with an array of its counts; some at a time."""
+    if not len(number):
         return
-    is_first = np.ones(len(place), bool)
+    is_first = np.ones(len(number), bool)
     is_first[1:] = np.logical_or.reduce([np.diff(key) != 0 for key in keys])
     starts = np.flatnonzero(is_first)
     begin = 0
-    for end in (*starts[ROWS_AT_A_TIME::ROWS_AT_A_TIME].tolist(), len(place)):
+    for end in (*starts[ROWS_AT_A_TIME::ROWS_AT_A_TIME].tolist(), len(number)):
         here = slice(begin, end)
         firsts = starts[(starts >= begin) & (starts < end)]
         counts = np.zeros((len(firsts), PLACES), np.int32)
-        np.add.at(counts, (np.cumsum(is_first[here]) - 1, place[here]), count[here])
+        np.add.at(counts, (np.cumsum(is_first[here]) - 1, number[here]), count[here])
         yield [key[firsts] for key in keys], counts
         begin = end
 
