@@ -76,7 +76,8 @@ class Bench:
     resolved: Path
     file: File
     actor: Actor
-    parts: list[dict[str, float]] = field(default_factory=list)  # of each load, where its time went
+    # Of each load, whether it was in bulk, and where its time went.
+    parts: list[tuple[bool, dict[str, float]]] = field(default_factory=list)
 
     @property
     def table(self) -> str:
@@ -122,7 +123,7 @@ class Bench:
         if (done.rows_read, done.inserted) != (self.made.rows, self.made.good):
             error = done.job and done.job.error
             raise SystemExit(f"wrong: {done.rows_read} rows read, {done.inserted} inserted, {error}")
-        self.parts.append(done.report["seconds"])
+        self.parts.append((is_bulk, done.report["seconds"]))
 
 
 @contextmanager
@@ -184,14 +185,19 @@ def measure(
     rounds: int,
     around: Mapping[str, Callable[[], AbstractContextManager[None]]] | None = None,
 ) -> dict[str, list[float]]:
-    """Seconds of each way, alternating; not those of what is to be done around one."""
+    """Seconds of each way, alternating; not those of what is to be done around one.
+
+    Each round begins with another way: none always comes behind the same one, and what that left to the disk.
+    """
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
     for number in range(rounds):
-        for name, run in ways.items():
+        first = number % len(names)
+        for name in names[first:] + names[:first]:
             bench.reset()
             with (around or {}).get(name, nullcontext)():
                 began = time.monotonic()
-                run()
+                ways[name]()
                 seconds[name].append(time.monotonic() - began)
             print(f"{number + 1}/{rounds} {name}: {seconds[name][-1]:.2f} s", flush=True)
     return seconds
@@ -210,10 +216,10 @@ def report(bench: Bench, tuning: Tuning, seconds: dict[str, list[float]]) -> lis
 
 
 def parts_of(bench: Bench, tuning: Tuning) -> list[str]:
-    """Where the time of the loads went: those of the two ways are by turns."""
+    """Where the time of the loads went."""
     lines = []
-    for number, name in enumerate(("the service", "the service, in bulk")):
-        loads = bench.parts[number::2]
+    for wanted, name in ((False, "the service"), (True, "the service, in bulk")):
+        loads = [parts for is_bulk, parts in bench.parts if is_bulk == wanted]
         medians = {part: statistics.median(load[part] for load in loads) for part in loads[0]}
         told = ", ".join(f"{part} {seconds:.2f}" for part, seconds in medians.items())
         lines.append(f"- {bench.dataset}, {bench.made.rows:,} rows, {tuning}, {name}: {told}")
