@@ -4,11 +4,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from flask import Blueprint, Response, current_app, jsonify
+from flask import Blueprint, Response, jsonify
 from sqlalchemy import text
 
 from src.api.metrics import exposition
 from src.api.rate_limits import limiter
+from src.api.releases import migration_fault
 from src.domain.errors import DomainError, Unavailable
 from src.services.stores import WrongStore
 from src.wiring import Services, adapters, services
@@ -52,11 +53,8 @@ def metrics() -> Response:
 
 def _faults(s: Services) -> dict[str, str]:
     s.session.execute(text(f"SET LOCAL statement_timeout = {READY_MS}"))
-    is_migrated = s.session.scalar(text("SELECT to_regclass('alembic_version') IS NOT NULL"))
-    present = set(s.session.scalars(text("SELECT version_num FROM alembic_version")) if is_migrated else ())
-    wanted = current_app.extensions["migration_heads"]
-    if present != wanted:
-        return {"migrations": f"the database is at {sorted(present)}, the code at {sorted(wanted)}"}
+    if fault := migration_fault(s):
+        return {"migrations": fault}
     others = {"store": _store_fault(s), "disk": _disk_fault()}
     return {part: fault for part, fault in others.items() if fault}
 

@@ -11,6 +11,7 @@ from marshmallow import INCLUDE, fields
 from werkzeug.exceptions import HTTPException
 
 from src import logs
+from src.api.releases import excuse
 from src.api.schemas.base import Schema
 from src.domain import errors as e
 
@@ -72,11 +73,14 @@ class ProblemApi(Api):  # type: ignore[misc]  # flask-smorest is untyped
         faults = list(_faults(getattr(error, "data", None) or {}))
         if status in (400, 422) and faults:
             return problem(400, "invalid", e.Invalid.title, "Some values are not as they should be.", faults)
+        original = getattr(error, "original_exception", None)
+        if excused := excuse(original):
+            return from_domain(excused)
         if status >= 500:
             log.error(
                 "unexpected error: %s",
                 request.path,
-                exc_info=getattr(error, "original_exception", None) or error,
+                exc_info=original or error,
             )
             answer = problem(
                 status, "internal-error", "An error of ours", "It is in our log under this request's id."

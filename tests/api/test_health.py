@@ -45,6 +45,36 @@ class TestAlive:
         assert (answer.status_code, answer.json) == (200, {"status": "alive"})
 
 
+class TestWhileAReleaseIsRolledOut:
+    """The next release has taken a table away that this one reads."""
+
+    @pytest.fixture(autouse=True)
+    def next_release(self, connection: Connection) -> None:
+        connection.execute(text("ALTER TABLE polo RENAME TO next_polo"))
+
+    def test_what_the_schema_lacks_is_to_be_asked_for_later(
+        self, client: FlaskClient, connection: Connection, admin: Caller
+    ) -> None:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        answer = client.get("/api/v1/polos", headers=admin.headers)
+        assert (answer.status_code, answer.json["type"]) == (503, "/problems/other-release")
+        assert "['9999']" in answer.json["detail"]
+
+    def test_with_the_schema_of_this_release_it_is_a_fault_of_ours(
+        self, client: FlaskClient, admin: Caller
+    ) -> None:
+        answer = client.get("/api/v1/polos", headers=admin.headers)
+        assert (answer.status_code, answer.json["type"]) == (500, "/problems/internal-error")
+
+    def test_in_a_session_or_not(self, client: FlaskClient, connection: Connection, admin: Caller) -> None:
+        """The short way of events writes its statements by hand."""
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        connection.execute(text("ALTER TABLE event RENAME TO next_event"))
+        sent = {"type": "deposit", "amount": "1.00", "user_id": 1, "t": 1}
+        answer = client.post("/api/v1/events", json=sent, headers=admin.headers)
+        assert (answer.status_code, answer.json["type"]) == (503, "/problems/other-release")
+
+
 class TestReady:
     def test_with_everything_in_order(self, client: FlaskClient) -> None:
         answer = client.get("/readyz")

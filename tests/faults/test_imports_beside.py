@@ -34,7 +34,10 @@ from tests.proxy import Proxy
 __all__ = ["small_disk"]
 FILES = 6
 ROUNDS = 4
-RENAMING = ["ALTER FUNCTION atendimento_has_counts() RENAME TO next_has_counts"]  # as `next_release` knows it
+RENAMING = [
+    "ALTER FUNCTION atendimento_has_counts() RENAME TO next_has_counts",  # as `next_release` knows it
+    "ALTER TABLE recipe RENAME TO next_recipe",
+]
 NUMBERS = itertools.count()
 
 
@@ -194,10 +197,10 @@ def test_23_a_web_process_is_killed_at_any_moment_of_the_start_of_an_import(
     books.check()
 
 
-def test_26_a_release_changes_what_an_old_worker_needs_in_the_middle_of_an_import(
+def test_26_a_release_changes_what_old_processes_need_in_the_middle_of_an_import(
     live: Live, books: Books, tmp_path: Path
 ) -> None:
-    """It is put back whole, and done by a worker of the new release."""
+    """It is put back whole, and done by a worker of the new release; who asks the old web process may repeat it."""
     live.start_web(wait=False)
     live.start_scheduler(wait=False, **SHORT)
     old = live.start_worker(worker_processes=1, **SHORT)
@@ -210,6 +213,8 @@ def test_26_a_release_changes_what_an_old_worker_needs_in_the_middle_of_an_impor
     eventually("the old worker puts it back", lambda: live.job(job).error is not None, within=120)
     with live.workshop.database.unit_of_work() as session:
         assert session.scalar(text("SELECT count(*) FROM atendimento")) == 0
+    refused = caller.get("/api/v1/recipes")
+    assert (refused.status, refused.json["type"]) == (503, "/problems/other-release"), refused.body
     old.stop()
     live.start_worker(worker_processes=1, kinds="tests.faults.next_release", **SHORT)
     await_end(live, job)
