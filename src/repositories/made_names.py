@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from src.domain.datasets import Reference
-from src.repositories.targets import made_on_the_way
+from src.repositories.targets import TARGETS, made_on_the_way
 
 MAY_SILENCE = text("SELECT has_parameter_privilege('session_replication_role', 'SET')")
 HELD = "CREATE TEMP TABLE IF NOT EXISTS held_name (kind text, id bigint) ON COMMIT DROP"
@@ -19,6 +19,10 @@ USERS = text(
     FROM pg_constraint c JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = c.conkey[1]
     WHERE c.contype = 'f' AND c.conparentid = 0 AND c.confrelid = CAST(:table AS regclass) ORDER BY 1, 2"""
 )
+# The datasets whose rows imports change, by table: what these rows were before is put back by an undo.
+CHANGED = {t.dataset.table: t.dataset.name for t in TARGETS.values() if "upsert" in t.dataset.modes}
+OTHERS = "u.import_id IS DISTINCT FROM :rows_of"
+NOT_CHANGED = "NOT EXISTS (SELECT FROM import_change c WHERE c.import_id = ANY (:makers) AND c.row_id = u.id)"
 
 
 def make_names(session: Session, reference: Reference, names: Sequence[str], import_id: UUID) -> None:
@@ -53,7 +57,7 @@ def remove_unused_names(session: Session, import_id: UUID) -> dict[str, int]:
 
 
 def hold_names(session: Session, makers: Sequence[UUID], *, rows_of: UUID) -> None:
-    """Lock the names that an import and its corrections made and only its own rows use.
+    """Lock the names that an import and its corrections made and only rows use that they made or changed.
 
     Before the rollups, in the order in which imports lock them. One that somebody holds is about to be
     used, and stays.
@@ -64,8 +68,7 @@ def hold_names(session: Session, makers: Sequence[UUID], *, rows_of: UUID) -> No
         session.execute(
             text(
                 f"""INSERT INTO held_name SELECT '{table}', t.id FROM {table} t
-                    WHERE t.import_id = ANY (:makers) {untouched}
-                    AND {unused(session, table, but="u.import_id IS DISTINCT FROM :rows_of")}
+                    WHERE t.import_id = ANY (:makers) {untouched} AND {_unused_by_others(session, table)}
                     ORDER BY t.id FOR UPDATE OF t SKIP LOCKED"""
             ),
             {"makers": list(makers), "rows_of": rows_of},
@@ -110,12 +113,27 @@ def remove_held_names(session: Session) -> dict[str, int]:
     return removed
 
 
-def unused(session: Session, table: str, *, but: str = "true") -> str:
-    """A condition on the row `t` of a table: no row points to it; of imported ones, `but` such count."""
+def unused(session: Session, table: str) -> str:
+    """A condition on the row `t` of a table: no row points to it, or would after an undo of an import."""
+    conditions = ["true"]
+    for user, column, _ in session.execute(USERS, {"table": table}):
+        conditions.append(f"NOT EXISTS (SELECT FROM {user} u WHERE u.{column} = t.id)")
+        if user in CHANGED:
+            conditions.append(
+                "NOT EXISTS (SELECT FROM import_change c JOIN import i ON i.id = c.import_id "
+                f"WHERE i.dataset = '{CHANGED[user]}' AND CAST(c.before ->> '{column}' AS bigint) = t.id)"
+            )
+    return " AND ".join(conditions)
+
+
+def _unused_by_others(session: Session, table: str) -> str:
+    """The same, but for the rows of `rows_of`, and those that `makers` changed."""
     conditions = ["true"]
     for user, column, has_import in session.execute(USERS, {"table": table}):
-        which = but if has_import else "true"
-        conditions.append(f"NOT EXISTS (SELECT FROM {user} u WHERE u.{column} = t.id AND {which})")
+        is_other = [OTHERS] * has_import + [NOT_CHANGED] * (user in CHANGED)
+        conditions.append(
+            f"NOT EXISTS ({' AND '.join([f'SELECT FROM {user} u WHERE u.{column} = t.id', *is_other])})"
+        )
     return " AND ".join(conditions)
 
 

@@ -28,6 +28,7 @@ CLIENTS = """client_id,name,email,date_of_birth,country,account_balance
 c1,Ana,ana@example.org,1980-01-31,Portugal,10.50
 c2,Rui,rui@example.org,1990-12-01,,
 """
+MOVED = "id_atendimento,id_cliente,angel,polo,data_limite\n1,{2},{0},{1},2021-06-30 15:30\n"
 TRADES = """transaction_id,client_id,transaction_type,transaction_date,currency,amount
 t1,c1,buy,2021-06-30 15:30:00,EUR,10.00
 t2,c2,SELL,2019-01-01,usd,-5
@@ -49,6 +50,11 @@ def visits() -> list[tuple[Any, ...]]:
 
 def clients() -> list[tuple[Any, ...]]:
     return table("SELECT external_id, name, email, account_balance FROM client ORDER BY external_id")
+
+
+def names() -> list[str]:
+    made = "SELECT name FROM angel UNION ALL SELECT name FROM polo UNION ALL SELECT external_id FROM client"
+    return [name for (name,) in table(f"{made} ORDER BY 1")]
 
 
 class TestInsert:
@@ -362,6 +368,21 @@ class TestUndo:
         with services() as s:
             assert (s.job_rows.get(job.id).error or {})["slug"] == "former-values-taken"
         assert [row[2] for row in clients()] == ["new@example.org", "rui@example.org", "ana@example.org"]
+
+    def test_names_that_only_a_changed_row_used_go_with_the_change(self, imports: Imports) -> None:
+        imports.load("atendimentos", MOVED.format("Ana", "Leste", "c1"))
+        second = imports.load("atendimentos", MOVED.format("Nia", "Norte", "c2"), mode="upsert")
+        assert second.updated == 1
+        assert imports.undo(second)["names_removed"] == {"angel": 1, "polo": 1, "client": 1}
+        assert names() == ["Ana", "Leste", "c1"]
+
+    def test_in_any_order_what_a_row_pointed_to_is_there_to_be_put_back(self, imports: Imports) -> None:
+        first = imports.load("atendimentos", MOVED.format("Ana", "Leste", "c1"))
+        second = imports.load("atendimentos", MOVED.format("Nia", "Norte", "c2"), mode="upsert")
+        undone = imports.undo(first)
+        assert (undone["kept"], undone["names_removed"]) == (1, {})
+        assert imports.undo(second)["restored"] == 1
+        assert names() == ["Ana", "Leste", "c1"]
 
     def test_transactions_give_their_keys_back(self, imports: Imports) -> None:
         imports.load("clients", CLIENTS)
