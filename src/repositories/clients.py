@@ -29,9 +29,19 @@ FORGET_FORMER_VALUES = text("""
     UPDATE import_change AS c SET before = before - CAST(:personal AS text[]) FROM import AS i
     WHERE i.id = c.import_id AND i.dataset = 'clients' AND c.row_id = :id AND before ?| :personal
 """)
-# The first rows of a file, as its import shows them; a row is the client's if it holds the id or the address.
+# That of now, and former ones, unless another client has them by now: then they stand for that one.
+ADDRESSES = text("""
+    SELECT email FROM client WHERE id = :id AND email IS NOT NULL
+    UNION
+    SELECT former.email FROM import_change AS c JOIN import AS i ON i.id = c.import_id,
+        LATERAL (SELECT before ->> 'email' AS email) AS former
+    WHERE i.dataset = 'clients' AND c.row_id = :id AND former.email IS NOT NULL
+        AND NOT EXISTS (SELECT FROM client AS other WHERE other.id <> :id AND other.email = former.email)
+""")
+# The first rows of a file, as its import shows them; a row is the client's if it holds the id or an address.
 OF_CLIENT = """(row @> to_jsonb(CAST(:external_id AS text))
-    OR coalesce(lower(row::text)::jsonb @> to_jsonb(CAST(:email AS text)), false))"""
+    OR EXISTS (SELECT FROM unnest(CAST(:emails AS text[])) AS own (email)
+        WHERE lower(row::text)::jsonb @> to_jsonb(own.email)))"""
 FORGET_SAMPLES = text(f"""
     UPDATE import SET report = jsonb_set(report, '{{sample}}', (
         SELECT coalesce(jsonb_agg(row ORDER BY place), '[]')
@@ -132,9 +142,13 @@ class ClientRepository(Repository[Client]):
         values = {"id": client.id, "personal": list(PERSONAL)}
         return int(self.session.execute(FORGET_FORMER_VALUES, values).rowcount)  # type: ignore[attr-defined]  # a result
 
-    def forget_samples(self, client: Client) -> list[UUID]:
+    def addresses(self, client: Client) -> list[str]:
+        """The e-mail addresses that the client has or had, as far as an import could put them back."""
+        return list(self.session.scalars(ADDRESSES, {"id": client.id}))
+
+    def forget_samples(self, client: Client, emails: Sequence[str]) -> list[UUID]:
         """Take the client's rows out of the first rows that imports show; of which imports."""
-        values = {"external_id": client.external_id, "email": client.email}
+        values = {"external_id": client.external_id, "emails": list(emails)}
         return list(self.session.scalars(FORGET_SAMPLES, values))
 
     def files_about(self, client: Client, more: Sequence[UUID]) -> list[HeldFile]:

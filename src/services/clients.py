@@ -63,9 +63,10 @@ class ClientService:
         client = self.clients.find_by_external_id(external_id, is_locked=True)
         if client is None:
             raise ClientNotFound
-        shown = self.clients.forget_samples(client)
+        emails = self.clients.addresses(client)
+        shown = self.clients.forget_samples(client, emails)
         former_values = self.clients.forget_former_values(client)
-        trace = asdict(Trace.of(client.external_id, client.email))
+        trace = asdict(Trace.of(client.external_id, emails))
         job = self.jobs.enqueue(erasures.KIND, {"trace": trace}, owner_id=by.account_id)
         for name in PERSONAL:
             setattr(client, name, 0 if name == "account_balance" else None)

@@ -56,6 +56,19 @@ def test_the_rows_about_it_are_emptied_in_every_import(imports: Imports) -> None
         adapters().storage.size(former)
 
 
+def test_rows_with_an_address_that_it_had_are_emptied_unless_another_has_it_by_now(imports: Imports) -> None:
+    head = CLIENTS.splitlines()[0]
+    imports.load("clients", f"{head}\n7,Ana,first@x.org,1980-01-31,\n8,Rui,rui@x.org,1980-01-31,\n")
+    imports.load("clients", f"{head}\n7,Ana,second@x.org,1980-01-31,\n8,Rui,first@x.org,1980-01-31,\n")
+    imports.load("clients", f"{head}\n7,Ana,third@x.org,1980-01-31,\n")
+    refused = imports.load(
+        "clients", f"{head}\n,A,First@x.org,soon,\n,B,Second@x.org,soon,\n,C,third@x.org,soon,\n"
+    )
+    run_job(erase(imports, "7"), HANDLERS)
+    assert [row.cells[1] for row in imports.rejects(imports.read(refused.id))] == ["A", "", ""]
+    assert [row[1] for row in imports.read(refused.id).report["sample"]] == ["A"]
+
+
 def test_no_refused_rows_are_left_where_no_import_names_them(imports: Imports) -> None:
     validated = imports.load("clients", CLIENTS, is_dry_run=True)
     with services() as s:
@@ -111,6 +124,7 @@ def test_imports_in_flight_are_looked_at_once_they_are_over(imports: Imports) ->
         ([" 7 ", "x"], False, True),
         (["x", "7"], False, False),
         (["x", "ANA@x.pt"], False, True),
+        (["x", "old@x.pt"], False, True),
         (["70", "bana@x.pt"], False, False),
         (["1;7;x"], True, True),
         (['1,"Ana@x.pt'], True, True),
@@ -120,6 +134,6 @@ def test_imports_in_flight_are_looked_at_once_they_are_over(imports: Imports) ->
 def test_a_trace_is_found_where_it_means_the_client(
     cells: list[str], is_shapeless: bool, is_found: bool
 ) -> None:
-    trace = Trace.of("7", "ana@x.pt")
+    trace = Trace.of("7", ["old@x.pt", "ana@x.pt"])
     assert trace.is_in(cells, {0}, is_shapeless=is_shapeless) is is_found
-    assert Trace.of("nobody", None).is_in(cells, {0}, is_shapeless=is_shapeless) is False
+    assert Trace.of("nobody", []).is_in(cells, {0}, is_shapeless=is_shapeless) is False
