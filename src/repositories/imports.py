@@ -36,17 +36,19 @@ class ImportRepository(OwnedRepository[Import]):
     def find_same(self, fingerprint: str, owner_id: UUID) -> Import | None:
         """The import of the same bytes in the same way that counts: done or about to be, and not undone.
 
-        Two requests at once with the same file see each other: the second waits for the first one's commit.
+        One of this owner, if there is any. Two requests at once with the same file see each other: the second
+        waits for the first one's commit.
         """
         self.session.execute(LOCK, {"fingerprint": fingerprint})
-        return next(self._counting(fingerprint, owner_id), None)
+        found = list(self._counting(fingerprint))
+        return next((own for own in found if own.owner_id == owner_id), next(iter(found), None))
 
     def find_later(self, imported: Import) -> Import | None:
         """The import of the same bytes in the same way that was begun after this one and counts.
 
         One that was forced is wanted beside it.
         """
-        for other in self._counting(imported.fingerprint, imported.owner_id):
+        for other in self._counting(imported.fingerprint):
             was_forced = other.job is not None and other.job.args.get("is_forced")
             if other.id > imported.id and not was_forced:
                 return other
@@ -85,12 +87,11 @@ class ImportRepository(OwnedRepository[Import]):
         statement = self._select().where(Import.parent_id == import_id).order_by(Import.id)
         return list(self.session.scalars(statement))
 
-    def _counting(self, fingerprint: str, owner_id: UUID) -> Iterator[Import]:
+    def _counting(self, fingerprint: str) -> Iterator[Import]:
         """The imports of these bytes in this way that are done or about to be, and not undone."""
         statement = (
             self._select()
-            .where(Import.fingerprint == fingerprint, Import.owner_id == owner_id, Import.undone_at.is_(None))
-            .where(~Import.is_dry_run)
+            .where(Import.fingerprint == fingerprint, Import.undone_at.is_(None), ~Import.is_dry_run)
             .order_by(Import.id)
         )
         found: Import

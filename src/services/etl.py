@@ -83,7 +83,7 @@ class EtlService:
         """A draft of the import; or the one there is of the same file in the same way."""
         check_mapping(TRANSACTIONS, mapping_of(source.look.proposals), source.look.headers)
         drafted = self.imports.draft(source.file, TRANSACTIONS, source.look, Terms(), by)
-        same = None if is_forced else self.import_rows.find_same(drafted.fingerprint, by.account_id)
+        same = None if is_forced else self.imports.loaded_before(drafted.fingerprint, by)
         if same is None:
             return drafted
         self.session.delete(drafted)

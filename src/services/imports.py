@@ -51,6 +51,11 @@ class LoadedMeanwhile(Conflict):
     title = "The same file was imported anew meanwhile"
 
 
+class LoadedByAnother(Conflict):
+    slug = "import-loaded-by-another"
+    title = "Another account has loaded this file"
+
+
 class NotInThisState(Conflict):
     slug = "import-not-in-this-state"
     title = "That cannot be done with this import now"
@@ -82,8 +87,7 @@ class ImportService:
         mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
         check_mapping(dataset, mapping, look.headers)
         fingerprint = self._made(file, dataset, look, terms, by).fingerprint
-        same = self._loaded_before(fingerprint, by.account_id, is_wanted=is_forced or terms.is_dry_run)
-        if same is not None:
+        if not (is_forced or terms.is_dry_run) and (same := self.loaded_before(fingerprint, by)):
             return same, False
         imported = self.draft(file, dataset, look, terms, by)
         self._enqueue(imported, by, is_forced=is_forced)
@@ -116,12 +120,23 @@ class ImportService:
         check_mapping(dataset_of(imported.dataset), imported.mapping, imported.headers)
         if imported.is_bulk:
             check_bulk(dataset_of(imported.dataset), imported.mode, by)
-        same = self._loaded_before(imported.fingerprint, imported.owner_id, is_wanted=is_forced or is_dry_run)
-        if same is not None:
+        if not (is_forced or is_dry_run) and (same := self.loaded_before(imported.fingerprint, by)):
             return same, False
         imported.is_dry_run = is_dry_run
         self._enqueue(imported, by, is_forced=is_forced)
         return self.imports.get_own(imported.id, None), True
+
+    def loaded_before(self, fingerprint: str, by: Actor) -> Import | None:
+        """The import of the same file in the same way, loaded or about to be.
+
+        Of one that is not theirs to see, they are told only that it is there, as they have its bytes.
+        """
+        same = self.imports.find_same(fingerprint, by.account_id)
+        if same is not None and by.sees not in (None, same.owner_id):
+            raise LoadedByAnother(
+                f"It came on {same.created_at:%Y-%m-%d}. If its rows are wanted a second time: force=true"
+            )
+        return same
 
     def undo(self, imported: Import, by: Actor, *, is_dry_run: bool) -> Job:
         """Put the undoing in line; corrections go with their import."""
@@ -204,15 +219,11 @@ class ImportService:
         operation = self.operations.operations.get_own(imported.operation_id, None)
         return operation.file_sha256, operation.steps
 
-    def _loaded_before(self, fingerprint: str, owner_id: UUID, *, is_wanted: bool) -> Import | None:
-        """The same file in the same way, loaded or about to be, unless it is wanted once more."""
-        return None if is_wanted else self.imports.find_same(fingerprint, owner_id)
-
     def _must_be_the_latest(self, imported: Import) -> None:
         """A job that is tried again loads no file a second time that was sent anew in the meantime."""
         later = self.imports.find_later(imported)
         if later is not None:
-            raise LoadedMeanwhile(f"See /api/v1/imports/{later.id}.", import_id=str(later.id))
+            raise LoadedMeanwhile(f"It is /api/v1/imports/{later.id}.", import_id=str(later.id))
 
     def _enqueue(self, imported: Import, by: Actor, *, is_forced: bool) -> None:
         args = {"import_id": str(imported.id), "is_forced": is_forced}

@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
-from src.domain.roles import Actor
+from src.domain.roles import Actor, Role
 from src.models import File
 from src.services.accounts import actor_of
 from src.services.files import inspect
@@ -23,8 +23,8 @@ class Files:
     def __init__(self, app: Flask) -> None:
         self.app = app
 
-    def owner(self) -> Actor:
-        return actor_of(Accounts(self.app).grant().account)
+    def owner(self, role: str = Role.OPERATOR) -> Actor:
+        return actor_of(Accounts(self.app).grant(role).account)
 
     def add(self, owner: Actor | None = None, *, content: bytes = TABLE, **columns: Any) -> File:
         """A stored file, as an upload leaves it; columns that are given overwrite what it has."""

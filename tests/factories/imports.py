@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from src.domain.jobs import JobState
-from src.domain.roles import Actor
+from src.domain.roles import Actor, Role
 from src.engine.export import csv_lines
 from src.engine.imports.rejects import RejectedRow, rejected_rows, table_columns
 from src.engine.imports.returned import read_as_table
@@ -23,9 +23,14 @@ from tests.factories.files import Files
 
 
 class Imports:
-    def __init__(self, app: Flask) -> None:
+    def __init__(self, app: Flask, role: Role = Role.OPERATOR) -> None:
+        self.app = app
         self.files = Files(app)
-        self.owner: Actor = self.files.owner()
+        self.owner: Actor = self.files.owner(role)
+
+    def another(self, role: Role) -> "Imports":
+        """Those of another account."""
+        return Imports(self.app, role)
 
     def start(self, dataset: str, content: bytes | str, *, is_forced: bool = False, **terms: Any) -> Import:
         """An import in line."""

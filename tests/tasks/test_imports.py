@@ -11,7 +11,8 @@ from src.database import WORKER
 from src.domain.errors import Invalid
 from src.domain.jobs import JobState
 from src.domain.mapping import MissingColumns
-from src.services.imports import NotInThisState
+from src.domain.roles import Role
+from src.services.imports import LoadedByAnother, NotInThisState
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import services
@@ -404,6 +405,18 @@ class TestSameFile:
         assert (second.id != first.id, second.inserted) == (True, 3)
         other = imports.start("atendimentos", VISITS, mode="upsert")
         assert other.id != second.id
+
+    def test_what_another_account_has_loaded_is_loaded_twice_only_if_that_is_wanted(
+        self, imports: Imports
+    ) -> None:
+        first = imports.load("atendimentos", VISITS)
+        admin, operator = (imports.another(role) for role in (Role.ADMIN, Role.OPERATOR))
+        assert admin.start("atendimentos", VISITS).id == first.id
+        with pytest.raises(LoadedByAnother, match="force=true"):
+            operator.start("atendimentos", VISITS)
+        assert operator.load("atendimentos", VISITS, is_forced=True).duplicate == 3
+        imports.undo(first)
+        assert operator.start("atendimentos", VISITS).id != first.id
 
     def test_twins_at_the_same_moment_are_one(self, imports: Imports, workshop: Workshop) -> None:
         found = workshop.together(lambda _: imports.start("atendimentos", VISITS).id, 4)
