@@ -58,6 +58,7 @@ CLIENT_FAULTS = {
     52: (1, ""),
     66: (0, ""),
 }
+KNOWN = tuple(number for number in range(CLIENTS) if number not in CLIENT_FAULTS)  # who are visited
 CURRENCIES = ("BRL", "BRL", "BRL", "USD", "EUR", "brl")
 TRANSACTION_FAULTS = {
     37: (3, "invalid-date"),
@@ -124,7 +125,7 @@ def _visit(number: int, dice: Dice) -> list[str]:
     is_done = dice.below(10) > 0
     return [
         str(700000 + number),
-        str(1 + dice.below(80)),
+        f"{1 + dice.pick(KNOWN):04}",
         angel,
         ANGELS[angel],
         f"{limit:%d/%m/%Y %H:%M}",
