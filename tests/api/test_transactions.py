@@ -168,7 +168,7 @@ class TestStatistics:
         as_of = datetime.fromisoformat(answer.pop("as_of"))
         assert as_of <= datetime.now(UTC) + timedelta(minutes=1)
         eur = {"currency": "EUR", "total_transactions": 3, "total_spent": "10.15", "total_gained": "3.00"}
-        usd = {"currency": "USD", "total_transactions": 1, "total_spent": "0", "total_gained": "7.50"}
+        usd = {"currency": "USD", "total_transactions": 1, "total_spent": "0.00", "total_gained": "7.50"}
         assert answer == {
             "client_id": "7",
             "total_transactions": 4,

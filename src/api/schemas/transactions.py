@@ -62,8 +62,8 @@ class ClientTransactionQuery(KindQuery):
 class CurrencySchema(Schema):
     currency = fields.String(required=True)
     total_transactions = fields.Integer(required=True, attribute="transactions")
-    total_spent = Money(required=True, attribute="spent")
-    total_gained = Money(required=True, attribute="gained")
+    total_spent = Money(required=True, places=2, attribute="spent")
+    total_gained = Money(required=True, places=2, attribute="gained")
 
 
 class StatisticsSchema(Schema):
@@ -71,9 +71,12 @@ class StatisticsSchema(Schema):
     total_transactions = fields.Integer(required=True)
     total_spent = Money(
         required=True,
+        places=2,
         metadata={"description": "Of all buys, as numbers: currencies are added up as they are."},
     )
-    total_gained = Money(required=True, metadata={"description": "Of all sells, as a positive number."})
+    total_gained = Money(
+        required=True, places=2, metadata={"description": "Of all sells, as a positive number."}
+    )
     by_currency = fields.List(fields.Nested(CurrencySchema), required=True)
     as_of = fields.AwareDateTime(required=True, allow_none=True, metadata=AS_OF)
 
