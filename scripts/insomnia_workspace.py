@@ -22,6 +22,9 @@ insomnia.environment.set("refresh", answer.refresh);"""
 REMEMBER_ID = """\
 const answer = insomnia.response.json();
 insomnia.environment.set("{name}", answer.id);"""
+# A moment that lies ahead cannot stand in a file.
+SET_TOMORROW = """\
+insomnia.environment.set("tomorrow", new Date(Date.now() + 86400000).toISOString());"""
 # What the environment starts with; ids are filled in by the requests that make something.
 ENVIRONMENT = {
     "base_url": "http://localhost:7012",
@@ -29,8 +32,10 @@ ENVIRONMENT = {
     "password": "the password in var/admin.txt",
     "token": "",
     "refresh": "",
+    "tomorrow": "",
 }
-# Values of members that no rule below can guess; what stands in {{ }} comes from the environment.
+# Values of members that no rule below can guess and whose schema has no example; what stands in {{ }} comes
+# from the environment. Optional members that are not here and have no example and no default are left out.
 EXAMPLES: Json = {
     "email": "ana@example.org",
     "username": "ana",
@@ -38,6 +43,14 @@ EXAMPLES: Json = {
     "current": "{{ _.password }}",
     "new": "an angel visits polo 8",
     "name": "Ana Souza",
+    "country": "Brasil",
+    "date_of_birth": "1990-05-17",
+    "account_balance": "100.00",
+    "file_id": "{{ _.file_id }}",
+    "input_file_id": "{{ _.file_id }}",
+    "rules_id": "{{ _.rules_id }}",
+    "until": "{{ _.tomorrow }}",
+    "text": "Seen.",
     "refresh": "{{ _.refresh }}",
     "scopes": ["files:read", "files:write"],
     "id_cliente": 7,
@@ -50,6 +63,8 @@ EXAMPLES: Json = {
     "status": "DONE",
 }
 LOGIN = {"email": "{{ _.email }}", "password": "{{ _.password }}"}
+# Parts without which a form is whole; others that the schema does not require stand in place of an id.
+SPARE_PARTS = ("reference", "reference_file")
 
 
 class Operation(NamedTuple):
@@ -131,7 +146,7 @@ def write(openapi: Json) -> str:
 def _request(operation: Operation, openapi: Json, place: int) -> Json:
     summary = operation.doc["summary"]
     token = {"type": "bearer", "token": "{{ _.token }}", "prefix": "Bearer"}
-    request = {
+    request: Json = {
         "url": "{{ _.base_url }}" + re.sub(r"\{(\w+)\}", r"{{ _.\1 }}", operation.path),
         "name": summary.split(". ")[0].rstrip("."),
         "meta": {
@@ -146,6 +161,8 @@ def _request(operation: Operation, openapi: Json, place: int) -> Json:
         "authentication": token if operation.doc.get("security") else {"type": "none"},
         "scripts": {"afterResponse": Text(script)} if (script := _script(operation, openapi)) else {},
     }
+    if "{{ _.tomorrow }}" in request["body"].get("text", ""):
+        request["scripts"] = {"preRequest": Text(SET_TOMORROW)} | request["scripts"]
     return {name: value for name, value in request.items() if value}
 
 
@@ -153,9 +170,7 @@ def _body(operation: Operation, openapi: Json) -> Json:
     content = operation.doc.get("requestBody", {}).get("content", {})
     if "multipart/form-data" in content:
         schema = _resolve(content["multipart/form-data"]["schema"], openapi)
-        files = [name for name, one in schema["properties"].items() if one.get("format") == "binary"]
-        parts = [{"name": name, "type": "file", "fileName": ""} for name in sorted(files)]
-        return {"mimeType": "multipart/form-data", "params": parts}
+        return {"mimeType": "multipart/form-data", "params": list(_parts(schema, openapi))}
     if "application/json" not in content:
         return {}
     example = _example(content["application/json"]["schema"], openapi)
@@ -165,22 +180,56 @@ def _body(operation: Operation, openapi: Json) -> Json:
     return {"mimeType": "application/json", "text": Text(text)}
 
 
+def _parts(schema: Json, openapi: Json) -> Iterator[Json]:
+    """The files of a form, and the texts that it cannot do without."""
+    for name, inner in sorted(schema["properties"].items()):
+        if inner.get("format") == "binary":
+            part = {"name": name, "type": "file", "fileName": ""}
+            yield part | ({"disabled": True} if name in SPARE_PARTS else {})
+        elif name in schema.get("required", []):
+            yield {"name": name, "type": "text", "value": str(_example(inner, openapi, name))}
+
+
 def _example(schema: Json, openapi: Json, name: str = "") -> Any:
-    """A value that the schema allows."""
+    """A value that the service accepts."""
+    if _is_told(schema, name):
+        return _told(schema, name)
     schema = _resolve(schema, openapi)
-    if name in EXAMPLES:
-        return EXAMPLES[name]
     if schema.get("type") == "object":
-        members = sorted(schema.get("properties", {}).items())
-        return {member: _example(inner, openapi, member) for member, inner in members}
+        required = schema.get("required", [])
+        return {
+            member: _example(inner, openapi, member)
+            for member, inner in sorted(schema.get("properties", {}).items())
+            if member in required or _is_told(inner, member)
+        }
     if schema.get("type") == "array":
         return [_example(schema["items"], openapi)]
-    plain = {"boolean": False, "integer": 1, "number": 1, "string": ""}
-    kinds = schema.get("type", "string")
-    if isinstance(kinds, list) and "null" in kinds:
-        return schema.get("default")
-    kinds = kinds[0] if isinstance(kinds, list) else kinds
-    return schema.get("example", schema.get("default", next(iter(schema.get("enum", [])), plain.get(kinds))))
+    return _guessed(schema, name)
+
+
+def _is_told(schema: Json, name: str) -> bool:
+    return "example" in schema or "default" in schema or _is_known(schema, name)
+
+
+def _told(schema: Json, name: str) -> Any:
+    if "example" in schema:
+        return schema["example"]
+    return EXAMPLES[name] if _is_known(schema, name) else schema["default"]
+
+
+def _is_known(schema: Json, name: str) -> bool:
+    """Some members have a name in common and are a list here, a text there."""
+    return name in EXAMPLES and isinstance(EXAMPLES[name], list) == (schema.get("type") == "array")
+
+
+def _guessed(schema: Json, name: str) -> Any:
+    """The first or least value. A text is not guessed: what one place takes, another refuses."""
+    if "enum" in schema:
+        return schema["enum"][0]
+    plain = {"boolean": False, "integer": schema.get("minimum", 1), "number": schema.get("minimum", 1)}
+    if schema.get("type") not in plain:
+        raise ValueError(f"«{name}» is required: give its schema an example, or this file.")
+    return plain[schema["type"]]
 
 
 def _parameter(found: Json) -> Json:

@@ -2,15 +2,19 @@
 
 import json
 import re
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from flask import Flask
+from marshmallow import Schema, class_registry
 
 from scripts.insomnia_workspace import METHODS, write
+from tests.factories.accounts import Caller
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docs/insomnia_workspace.yaml"
@@ -52,6 +56,28 @@ def operation_of(request: Json) -> tuple[str, str]:
     """The method and the path with its parameters as OpenAPI writes them."""
     assert request["url"].startswith(f"{BASE}/")
     return request["method"], TEMPLATE.sub(r"{\1}", request["url"].removeprefix(BASE))
+
+
+def filled(text: str) -> str:
+    """As Insomnia sends it, with an id for each that the environment has by then."""
+    later = {"tomorrow": (datetime.now(UTC) + timedelta(days=1)).isoformat()}
+    return TEMPLATE.sub(lambda found: str(later.get(found[1], uuid.UUID(int=7))), text)
+
+
+def schema_of(openapi: Json, request: Json) -> Schema:
+    """What the route reads the body with; for a list, what it reads each of its items with."""
+    body = request["body"]
+    shape = operations(openapi)[operation_of(request)]["requestBody"]["content"][body["mimeType"]]["schema"]
+    name = shape.get("items", shape)["$ref"].rpartition("/")[2]
+    found = class_registry.get_class(f"{name}Schema")
+    assert isinstance(found, type)
+    return found(many="items" in shape, partial=request["method"] == "PATCH")
+
+
+def parts_of(request: Json) -> Json:
+    """The parts that are sent, by name; an empty text for a file."""
+    parts = [part for part in request["body"]["params"] if not part.get("disabled")]
+    return {part["name"]: part.get("value", "") for part in parts}
 
 
 def texts(value: Any) -> Iterator[str]:
@@ -108,6 +134,66 @@ def test_an_example_body_has_the_members_of_its_schema(openapi: Json, requests: 
                 schema, (body,) = schema["items"], body
             schema = openapi["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
             assert set(schema.get("required", [])) <= body.keys() <= schema["properties"].keys()
+
+
+def test_an_example_body_is_one_that_its_route_takes(
+    session_app: Flask, openapi: Json, requests: list[Json]
+) -> None:
+    for request in requests:
+        if request.get("body", {}).get("mimeType") == "application/json":
+            body = json.loads(filled(request["body"]["text"]))
+            with session_app.test_request_context():
+                assert schema_of(openapi, request).validate(body) == {}, operation_of(request)
+
+
+def test_a_form_has_the_parts_that_its_route_takes(
+    session_app: Flask, openapi: Json, requests: list[Json]
+) -> None:
+    for request in requests:
+        if request.get("body", {}).get("mimeType") == "multipart/form-data":
+            with session_app.test_request_context():
+                assert schema_of(openapi, request).validate(parts_of(request)) == {}, operation_of(request)
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("/api/v1/imports", {"dataset", "file"}),
+        ("/api/v1/etl", {"clients", "transactions"}),
+        ("/api/v1/reports", {"input", "rules"}),
+        ("/api/v1/schedules", {"cron", "input_file", "rules_file"}),
+    ],
+)
+def test_a_form_sends_what_is_needed_and_no_empty_spare_part(
+    requests: list[Json], path: str, parts: set[str]
+) -> None:
+    assert parts_of(next(one for one in requests if operation_of(one) == ("POST", path))).keys() == parts
+
+
+MAKERS = ["accounts", "api-keys", "recipes", "clients", "alert-rules", "alert-subscriptions", "events"]
+
+
+def test_the_service_makes_what_the_examples_ask_for(admin: Caller, requests: list[Json]) -> None:
+    admin.post("/api/v1/deliveries/secret")
+    admin.post("/api/v1/clients", json={"client_id": 1})
+    for path in (f"/api/v1/{name}" for name in MAKERS):
+        text = next(one for one in requests if operation_of(one) == ("POST", path))["body"]["text"]
+        answer = admin.post(path, json=json.loads(filled(text)))
+        assert answer.status_code in (200, 201), answer.get_data(as_text=True)
+
+
+def test_a_draft_goes_through_its_example_bodies(admin: Caller, requests: list[Json]) -> None:
+    known = {operation_of(request): request for request in requests}
+    form = parts_of(known["POST", "/api/v1/imports"])
+    with (ROOT / "samples/atendimentos.csv").open("rb") as file:
+        answer = admin.post("/api/v1/imports?draft=true", data=form | {"file": file})
+    assert answer.status_code == 201, answer.get_data(as_text=True)
+    for method, end, code in (("PATCH", "", 200), ("POST", "/commit", 202)):
+        path = f"/api/v1/imports/{{import_id}}{end}"
+        address = path.format(import_id=answer.get_json()["id"])
+        body = json.loads(known[method, path]["body"]["text"])
+        then = admin.call(method.lower(), address, json=body)
+        assert then.status_code == code, then.get_data(as_text=True)
 
 
 @pytest.mark.parametrize("path", ["/api/v1/auth/login", "/api/v1/auth/register", "/api/v1/auth/refresh"])

@@ -46,8 +46,8 @@ class AccountCreateSchema(RegisterSchema):
 
 class AccountPatchSchema(Schema):
     name = fields.String(validate=NAME)
-    role = fields.String(validate=ROLES)
-    is_disabled = fields.Boolean()
+    role = fields.String(validate=ROLES, metadata={"example": Role.OPERATOR.value})
+    is_disabled = fields.Boolean(metadata={"example": False})
 
 
 class LoginSchema(Schema):

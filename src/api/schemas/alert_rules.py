@@ -10,13 +10,16 @@ KIND = validate.OneOf(list(KINDS))
 STATE = validate.OneOf(list(RuleState))
 GREATEST_CODE = 2**31 - 1
 T = validate.Range(min=0, max=2**63 - 1)
-PARAMETERS = {"description": "Those of the kind, as docs/alerts.md has them. Amounts are texts."}
+PARAMETERS = {
+    "description": "Those of the kind, as docs/alerts.md has them. Amounts are texts.",
+    "example": {"amount": "100.00", "compare": "over"},
+}
 
 
 class AlertRuleDocumentSchema(Schema):
     """How a rule is asked."""
 
-    kind = fields.String(required=True, validate=KIND)
+    kind = fields.String(required=True, validate=KIND, metadata={"example": "threshold"})
     asked_on = fields.String(
         required=True,
         validate=validate.OneOf(list(AskedOn)),

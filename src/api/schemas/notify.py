@@ -17,7 +17,10 @@ class TargetsSchema(Schema):
 
     webhook = fields.String(
         validate=validate.Length(min=1, max=2_000),
-        metadata={"description": "A public https address; signed as Standard Webhooks say."},
+        metadata={
+            "description": "A public https address; signed as Standard Webhooks say.",
+            "example": "https://example.com/indicators",
+        },
     )
     email = fields.List(
         fields.String(validate=validate.Length(min=3, max=320)),

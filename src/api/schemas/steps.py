@@ -234,5 +234,8 @@ def steps_field(**options: Any) -> fields.List[Any]:
         f"Each with its operation ({', '.join(STEP_SCHEMAS)}) and arguments; see docs/operations.md."
     )
     return fields.List(
-        StepField(), **options, validate=[length, _within_bounds], metadata={"description": description}
+        StepField(),
+        **options,
+        validate=[length, _within_bounds],
+        metadata={"description": description, "example": [{"operation": "dedup"}]},
     )
