@@ -48,6 +48,15 @@ def test_the_tour_shows_the_way_from_the_login_to_the_logout() -> None:
         assert part in text, part
 
 
+def test_what_the_tour_writes_is_ignored_by_git() -> None:
+    tour = "".join(block.text for block in TOUR)
+    written = set(re.findall(r"(?:> ?|-o )([\w./]+\.\w+)", tour))
+    written |= {f"{name}.{end}" for end, name in re.findall(r"sed -i\.(\w+) .* ([\w.]+)\n", tour)}
+    assert {"rejects.csv", "rejects.csv.before", "rules.json", "report.csv"} <= written
+    ignored = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {f"/{name}" for name in written} <= set(ignored)
+
+
 def test_every_block_of_shell_in_the_tour_is_run() -> None:
     tour = README.read_text(encoding="utf-8").partition("\n## A tour")[2].partition("\n## ")[0]
     assert tour.count("```sh") == tour.count("```sh run") == len(TOUR)
