@@ -17,6 +17,7 @@ from src.wiring import services
 
 Found = TypeVar("Found")
 LOOK_EVERY = 0.3
+LOADED_BEFORE = "This file was loaded in the same way before, as {}."
 as_option = click.option("--as", "login_name", help="In whose name; left out, the first administrator's.")
 
 

@@ -9,7 +9,7 @@ from flask.cli import AppGroup
 
 from src.api.schemas.imports import IMPORT
 from src.api.schemas.jobs import JOB
-from src.cli.acting import account_of, as_option, awaited, must_be_done, need_worker
+from src.cli.acting import LOADED_BEFORE, account_of, as_option, awaited, must_be_done, need_worker
 from src.cli.files import FILE_ARGUMENT, store
 from src.cli.output import domain_errors_as_messages, json_option, show, show_one
 from src.cli.watching import Watch, watching
@@ -49,6 +49,8 @@ def run(
     with watching(is_quiet=as_json) as watch:
         job, imports = awaited(lambda: _ended(job_id, watch))
     _summarise(job, imports, is_verbose=is_verbose, as_json=as_json)
+    if not as_json:
+        _tell_what_was_there(job)
     must_be_done(job)
 
 
@@ -79,9 +81,19 @@ def _summarise(job: Job, imports: list[Import], *, is_verbose: bool, as_json: bo
     if as_json:
         show_one({"job": JOB.dump(job), "imports": shown}, as_json=True)
         return
-    show([{name: one[name] for name in ("dataset", "state", *COUNTS)} for one in shown], as_json=False)
+    columns = ("dataset", "state", *COUNTS)
+    show([{name: one[name] for name in columns} for one in shown], as_json=False, is_headed=True)
     if is_verbose:
         show([fault for one in shown for fault in _faults(one)], as_json=False)
+
+
+def _tell_what_was_there(job: Job) -> None:
+    """The counts above are then those of the first time."""
+    with services() as s:
+        before = s.etl.loaded_before(job)
+    for one in before:
+        if one.committed_at:
+            click.echo(f"{one.dataset}: nothing was loaded now. {LOADED_BEFORE.format(one.id)}", err=True)
 
 
 def _faults(one: dict[str, Any]) -> list[dict[str, Any]]:

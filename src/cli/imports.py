@@ -10,7 +10,15 @@ from flask.cli import AppGroup
 
 from src.api.schemas.imports import IMPORT, OptionsSchema
 from src.api.schemas.jobs import JOB
-from src.cli.acting import account_of, as_option, awaited, job_at_its_end, must_be_done, need_worker
+from src.cli.acting import (
+    LOADED_BEFORE,
+    account_of,
+    as_option,
+    awaited,
+    job_at_its_end,
+    must_be_done,
+    need_worker,
+)
 from src.cli.files import FILE_ARGUMENT, store
 from src.cli.output import checked, domain_errors_as_messages, fail, json_option, show_one
 from src.cli.watching import Watch, watching
@@ -115,7 +123,7 @@ def _started(path: Path, dataset: str, terms: Terms, owner: Account, *, is_force
             file, dataset_of(dataset), look, wanted, actor_of(owner), is_forced=is_forced
         )
     if not is_new:
-        click.echo(f"This file was loaded in the same way before, as {imported.id}.", err=True)
+        click.echo(LOADED_BEFORE.format(imported.id), err=True)
     return imported
 
 

@@ -14,6 +14,7 @@ from src.config import SettingsError
 from src.domain.errors import DomainError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+WIDEST = 10_000  # of a table; one that could need more is shown as a list
 json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JSON.")
 
 
@@ -59,13 +60,15 @@ def fail(message: str, *, code: int = 1) -> NoReturn:
     sys.exit(code)
 
 
-def show(rows: Sequence[dict[str, Any]], *, as_json: bool) -> None:
-    """Rows with the same members."""
+def show(rows: Sequence[dict[str, Any]], *, as_json: bool, is_headed: bool = False) -> None:
+    """Rows with the same members. Where numbers alone tell nothing, their names come first in a pipe, too."""
     if as_json:
         click.echo(orjson.dumps(list(rows), option=orjson.OPT_INDENT_2).decode())
-    elif sys.stdout.isatty():
+    elif _is_a_terminal():
         _show_table(rows)
     else:
+        if is_headed and rows:
+            click.echo("\t".join(rows[0]))
         for row in rows:
             click.echo("\t".join(_text(value) for value in row.values()))
 
@@ -84,14 +87,33 @@ def show_one(members: dict[str, Any], *, as_json: bool) -> None:
         click.echo(f"{name}={_text(value)}")
 
 
+def _is_a_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
 def _show_table(rows: Sequence[dict[str, Any]]) -> None:
+    """With whole words: in lean lines where the terminal is narrow, and as a list where it is too narrow."""
+    from rich.box import HEAVY_HEAD, SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*(rows[0].keys() if rows else ["nothing"]))
+    console = Console()
+    for box, padding in ((HEAVY_HEAD, 1), (SIMPLE_HEAD, 0)):
+        table = Table(
+            *(rows[0].keys() if rows else ["nothing"]),
+            box=box,
+            padding=(0, padding),
+            show_edge=box is HEAVY_HEAD,
+        )
+        for row in rows:
+            table.add_row(*(_text(value) for value in row.values()))
+        least = console.measure(table, options=console.options.update(width=WIDEST)).minimum
+        if least <= console.width:
+            console.print(table)
+            return
     for row in rows:
-        table.add_row(*(_text(value) for value in row.values()))
-    Console().print(table)
+        show_one(row, as_json=False)
+        click.echo()
 
 
 def _text(value: Any) -> str:

@@ -52,9 +52,11 @@ class EtlService:
 
     def start(self, clients: Source, transactions: Source, by: Actor, *, is_forced: bool = False) -> Job:
         """The job that sees to it: the clients are in line at once, their transactions wait for them."""
-        first, _ = self.imports.start(clients.file, CLIENTS, clients.look, Terms(), by, is_forced=is_forced)
+        first = self.imports.start(clients.file, CLIENTS, clients.look, Terms(), by, is_forced=is_forced)
         second = self._for_later(transactions, by, is_forced=is_forced)
-        args = {"clients": str(first.id), "transactions": str(second.id)}
+        steps = dict(zip(STEPS, (first, second), strict=True))
+        args: dict[str, Any] = {step: str(imported.id) for step, (imported, _) in steps.items()}
+        args["loaded_before"] = [step for step, (_, is_new) in steps.items() if not is_new]
         return self.jobs.enqueue(KIND, args, owner_id=by.account_id)
 
     def advance(self, job_id: UUID) -> dict[str, Any] | None:
@@ -72,22 +74,28 @@ class EtlService:
         refresh = self._refresh_of(transactions)
         if refresh is not None and not self._is_refreshed(refresh):
             return None
-        counts = {row.dataset: _counts(row) for row in (clients, transactions)}
+        before = self.loaded_before(job)
+        counts = {row.dataset: _counts(row, is_new=row not in before) for row in (clients, transactions)}
         return counts | {"statistics": {"rows": refresh and refresh.rows, "views": "/api/v1/views"}}
 
     def imports_of(self, job: Job) -> list[Import]:
         """The imports of the job, in order."""
         return [self.import_rows.get_own(UUID(job.args[step]), None) for step in STEPS]
 
-    def _for_later(self, source: Source, by: Actor, *, is_forced: bool) -> Import:
-        """A draft of the import; or the one there is of the same file in the same way."""
+    def loaded_before(self, job: Job) -> list[Import]:
+        """Those of its imports that were there when it began: nothing is loaded for them."""
+        before = job.args.get("loaded_before", [])  # jobs of older releases do not know
+        return [one for step, one in zip(STEPS, self.imports_of(job), strict=True) if step in before]
+
+    def _for_later(self, source: Source, by: Actor, *, is_forced: bool) -> tuple[Import, bool]:
+        """A new draft of the import; or the one there is of the same file in the same way."""
         check_mapping(TRANSACTIONS, mapping_of(source.look.proposals), source.look.headers)
         drafted = self.imports.draft(source.file, TRANSACTIONS, source.look, Terms(), by)
         same = None if is_forced else self.imports.loaded_before(drafted.fingerprint, by)
         if same is None:
-            return drafted
+            return drafted, True
         self.session.delete(drafted)
-        return same
+        return same, False
 
     def _refresh_of(self, imported: Import) -> ViewRefresh | None:
         """The refresh that the import has asked for, if it changed anything and the record is kept still."""
@@ -121,6 +129,13 @@ def _is_loaded(imported: Import) -> bool:
     return True
 
 
-def _counts(imported: Import) -> dict[str, Any]:
+def _counts(imported: Import, *, is_new: bool) -> dict[str, Any]:
+    """What its import came to, now or, where it is a duplicate, when it was loaded."""
     counts = {name: getattr(imported, name) for name in COUNTS}
-    return {"import_id": str(imported.id), "import": f"/api/v1/imports/{imported.id}", **counts}
+    id_ = str(imported.id)
+    return {
+        "import_id": id_,
+        "import": f"/api/v1/imports/{id_}",
+        "duplicate_of": None if is_new else id_,
+        **counts,
+    }

@@ -48,6 +48,14 @@ def test_the_same_key_gets_the_same_job_and_keeps_no_second_copy(
     assert len(stored(store)) == 2
 
 
+def test_the_job_names_the_files_that_were_loaded_before(operator: Caller) -> None:
+    first, again = (send(operator, clients=CLIENTS, transactions=TRADES) for _ in range(2))
+    assert (first.json["args"]["loaded_before"], again.json["args"]["loaded_before"]) == ([], ["clients"])
+    assert again.json["args"]["clients"] == first.json["args"]["clients"]
+    forced = send(operator, path=f"{ETL}?force=true", clients=CLIENTS, transactions=TRADES)
+    assert forced.json["args"]["loaded_before"] == []
+
+
 @each(
     ("parts", "status", "slug"),
     [

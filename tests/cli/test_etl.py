@@ -10,6 +10,7 @@ import xlsxwriter
 from click.testing import Result
 
 from src.cli.watching import Bars, watching
+from src.services.etl import COUNTS
 from src.wiring import services
 from tests.cli.conftest import Run
 from tests.committing import Workshop
@@ -52,7 +53,8 @@ def test_both_files_are_loaded_and_summed_up(
 ) -> None:
     with working(workshop):
         result = invoke(workshop, *files, "--verbose")
-    assert result.stdout.splitlines()[:2] == [
+    assert result.stdout.splitlines()[:3] == [
+        "dataset\tstate\trows_read\tinserted\tupdated\tunchanged\tduplicate\trejected",
         "clients\tdone\t2\t1\t0\t0\t0\t1",
         "transactions\tdone\t2\t1\t0\t0\t0\t1",
     ]
@@ -64,6 +66,32 @@ def test_both_files_are_loaded_and_summed_up(
         client = s.client_rows.get_by_external_id("c1")
         assert s.view_rows.statistics_of(client.id)[0][0].spent == 10
         assert {row.owner_id for row in s.file_rows.after(None, 10)} == {admin_there.id}
+
+
+def test_files_that_were_loaded_before_are_told_not_to_be_loaded_now(
+    workshop: Workshop, files: list[str], admin_there: Caller
+) -> None:
+    with working(workshop):
+        first = invoke(workshop, *files)
+        again = invoke(workshop, *files)
+        anew = invoke(workshop, *files, "--force")
+        answer = json.loads(invoke(workshop, *files, "--json").stdout)
+    assert again.stdout == first.stdout
+    for dataset in ("clients", "transactions"):
+        told = f"{dataset}: nothing was loaded now. This file was loaded in the same way before, as "
+        assert [told in result.stderr for result in (first, again, anew)] == [False, True, False]
+        assert answer["job"]["result"][dataset]["duplicate_of"] in [one["id"] for one in answer["imports"]]
+
+
+def test_on_a_terminal_of_80_columns_every_count_has_its_whole_name(
+    workshop: Workshop, files: list[str], admin_there: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("src.cli.output._is_a_terminal", lambda: True)
+    with working(workshop):
+        shown = invoke(workshop, *files).stdout
+    assert {"dataset", "state", *COUNTS} <= set(shown.split())
+    assert max(map(len, shown.splitlines())) <= 80
 
 
 def test_programs_get_json_and_nothing_else(

@@ -157,6 +157,22 @@ class TestShow:
         assert all(word in screen.getvalue() for word in words)
         assert len(screen.getvalue().splitlines()) > len(rows) + 2
 
+    @pytest.mark.parametrize("columns", [20, 40, 80])
+    def test_no_name_and_no_value_is_cut_off(self, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        monkeypatch.setattr(sys, "stdout", screen := Terminal())
+        output.show([{"a_long_name": 1, "another_one": 2, "third": "a" * 18}] * 2, as_json=False)
+        for whole in ("a_long_name", "another_one", "third", "a" * 18):
+            assert whole in screen.getvalue()
+
+    def test_names_come_first_in_a_pipe_where_they_are_needed(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        output.show(ROWS, as_json=False, is_headed=True)
+        assert capsys.readouterr().out.splitlines()[0] == "id\tname\tdetail\tended"
+        output.show([], as_json=False, is_headed=True)
+        assert capsys.readouterr().out == ""
+
     def test_an_error_of_the_domain_is_its_title_and_detail(self) -> None:
         @click.command()
         @click.argument("detail")
