@@ -16,6 +16,7 @@ MESSAGES = {
     "invalid_encoding": "This row holds bytes that are no text in the file's encoding. Save it as UTF-8.",
     "giant_line": "This row is longer than is allowed.",
     "not_json": "This line is no JSON object.",
+    "error_value": "This cell of the workbook holds an error. Correct its formula, or empty it.",
     "missing": "This value is required, and empty.",
     "too_long": "This value is longer than is allowed here.",
     "control_character": "This value holds a character that no text has, such as NUL. Remove it.",

@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import os
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -56,6 +57,18 @@ def workbook_bytes(sheets: dict[str, list[list[Any]]]) -> bytes:
             for place, row in enumerate(rows):
                 sheet.write_row(place, 0, row)
     return out.getvalue()
+
+
+def with_error_cells(workbook: bytes, errors: dict[str, str], sheet: str = "sheet1") -> bytes:
+    """The workbook with errors in these of its cells, as spreadsheet programs write them."""
+    parts = parts_of(workbook)
+    part = f"xl/worksheets/{sheet}.xml"
+    for cell, error in errors.items():
+        found = rf'<c r="{cell}"[^>]*?(?:/>|>.*?</c>)'.encode()
+        written = f'<c r="{cell}" t="e"><f>1/0</f><v>{error}</v></c>'.encode()
+        parts[part], count = re.subn(found, written, parts[part])
+        assert count == 1
+    return zipped(parts)
 
 
 def parquet_bytes(query: str) -> bytes:

@@ -15,6 +15,7 @@ from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import services
 from tests.committing import Workshop
+from tests.engine.making import with_error_cells, workbook_bytes
 from tests.factories.imports import Imports, as_csv, codes, counts, job_of, table
 
 VISITS = """id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento
@@ -254,6 +255,44 @@ class TestFailure:
         first = imports.load("atendimentos", "".join(VISITS.splitlines(keepends=True)[:2]))
         with pytest.raises(NothingToCorrect):
             imports.send_back(first, as_csv(imports.table_of_rejects(first)))
+
+
+def test_errors_of_a_workbook_are_refused_until_somebody_says_what_is_meant(imports: Imports) -> None:
+    header = VISITS.splitlines()[0].split(",")
+    rows = [[str(n), "c1", "Ana", "Sul", "2021-07-01 12:00", "2021-07-01"] for n in range(1, 6)]
+    errors = {"A2": "#N/A", "F3": "#DIV/0!", "C4": "#N/A", "E5": "#REF!", "D5": "#N/A"}
+    book = with_error_cells(workbook_bytes({"A": [header, *rows]}), errors)
+    first = imports.load("atendimentos", book)
+    assert counts(first) == {"rows_read": 5, "inserted": 1, "rejected": 4}
+    found = imports.rejects(first)
+    assert codes(found) == [
+        (2, "id_atendimento", "error_value"),
+        (3, "data_de_atendimento", "error_value"),
+        (4, "angel", "error_value"),
+        (5, "polo", "error_value"),
+        (5, "data_limite", "error_value"),
+    ]
+    assert [row.cells for row in found][1] == ("2", "c1", "Ana", "Sul", "2021-07-01 12:00", "#DIV/0!")
+    table = imports.table_of_rejects(first)
+    table[1][0], table[4][LIMIT] = "7", "2021-07-04 12:00"  # the others come back as they were
+    table[3][table[0].index("_code")] = ""  # this angel has such a name
+    done = imports.correct(first, table)
+    assert counts(done) == {"rows_read": 4, "inserted": 2, "rejected": 2}
+    left = [(3, "data_de_atendimento", "error_value"), (5, "polo", "error_value")]
+    assert codes(imports.rejects(done)) == codes(imports.rejects(imports.read(first.id))) == left
+    assert [(key, angel) for key, angel, _ in visits()] == [("3", "#N/A"), ("5", "Ana"), ("7", "Ana")]
+
+
+def test_an_error_in_a_workbook_of_corrections_is_refused_and_such_a_text_in_a_csv_is_not(
+    imports: Imports,
+) -> None:
+    first = imports.load("atendimentos", VISITS)
+    table = imports.table_of_rejects(first)
+    table[1][ANGEL], table[2][LIMIT], table[2][ANGEL] = "#N/A", "2021-07-01 12:00", "x"
+    book = with_error_cells(workbook_bytes({"A": table[:3]}), {"C3": "#VALUE!"})
+    done = imports.run(imports.send_back(first, book))
+    assert codes(imports.rejects(done)) == [(4, "angel", "error_value")]
+    assert [(key, angel) for key, angel, _ in visits()] == [("1", "Ana"), ("2", "#N/A")]
 
 
 def test_typed_cells_of_a_workbook_are_kept_as_they_were_read(imports: Imports, tmp_path: Any) -> None:

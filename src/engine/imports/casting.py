@@ -48,12 +48,17 @@ class Cast:
 
 
 def cast_columns(
-    plan: LoadPlan, columns: Sequence[pa.Array], rules: Sequence[SignRule] = ()
+    plan: LoadPlan,
+    columns: Sequence[pa.Array],
+    rules: Sequence[SignRule] = (),
+    errors: Sequence[Places] = (),
 ) -> tuple[list[pa.Array], list[Found]]:
-    """All columns of a batch; faulty values are null or anything."""
+    """All columns of a batch; faulty values are null or anything. Cells with `errors` are refused as such."""
     casts = {}
-    for column, texts in zip(plan.columns, columns, strict=True):
+    for place, (column, texts) in enumerate(zip(plan.columns, columns, strict=True)):
         cast = Cast(column, plan.header(column), plan.time_zone, texts_of(texts))
+        if errors:
+            cast.refuse("error_value", errors[place])
         _cast(cast)
         casts[column.field.name] = cast
     for rule in rules:

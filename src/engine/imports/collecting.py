@@ -109,7 +109,7 @@ def _parts(source: Source, marks: Mapping[int, str]) -> Iterator[Part]:
     if source.is_delimited:
         yield from _delimited(source)
     elif source.detected.format == "mended":
-        for lines, columns in mended_rows(source.path, len(source.detected.columns)):
+        for lines, columns, _ in mended_rows(source.path, len(source.detected.columns)):
             yield Part(lines, TableCells(columns))
     elif source.detected.format == "parquet":
         for line, table in source.tables(marks=marks):

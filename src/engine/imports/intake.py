@@ -93,7 +93,7 @@ def _read(
 def _judged(plan: LoadPlan, batch: Batch, faults: FaultFile) -> tuple[pa.RecordBatch, pa.RecordBatch]:
     """The rows of one batch that are good in every column, and of the others what else may be wrong with
     them; what is wrong goes to the faults."""
-    columns, found = cast_columns(plan, batch.cells, plan.rules)
+    columns, found = cast_columns(plan, batch.cells, plan.rules, batch.errors)
     own = [replace(group, rows=batch.sound[group.rows]) for group in found]
     faults.add(batch.lines, [*batch.faults, *own], batch.originals)
     lines = pa.array(batch.lines[batch.sound], pa.int64())

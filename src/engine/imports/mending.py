@@ -40,9 +40,10 @@ SENT = pa.schema(
         ("is_settled", pa.bool_()),  # its code was emptied: it is right as it stands
         ("rest", pa.string()),
         ("cells", pa.list_(pa.string())),
+        ("errors", pa.list_(pa.int64())),  # the places of cells that hold an error of a workbook
     ]
 )
-MENDED = pa.schema([("line", pa.int64()), ("cells", pa.list_(pa.string()))])
+MENDED = pa.schema([(name, SENT.field(name).type) for name in ("line", "cells", "errors")])
 LINE = r"\A[0-9]{1,18}(?:\.0+)?\z"
 FEW = 10
 
@@ -51,7 +52,7 @@ FEW = 10
 class Mending:
     """Sorts rows: those to load go to `rows`, those that stay as they are to `left`, with their faults."""
 
-    width: int
+    headers: Sequence[str]
     counts: dict[str, int] = field(default_factory=lambda: {"mended": 0, "refused": 0, "unknown": 0})
 
     def judge(self, sent: Mapping[str, Any], former: RejectedRow | None) -> tuple[list[Reject], list[str]]:
@@ -73,9 +74,18 @@ class Mending:
         self.counts["mended"] += 1
         return [], cells
 
+    def errors_in(self, sent: Mapping[str, Any], former: RejectedRow | None, cells: list[str]) -> list[int]:
+        """Where a cell holds an error: one of the table, or one of the first file that nobody has changed."""
+        errors = set(sent["errors"])
+        if former is not None and not sent["is_settled"]:
+            refused = {(fault.column, fault.value) for fault in former.faults if fault.code == "error_value"}
+            named = zip(self.headers, cells, strict=True)
+            errors |= {place for place, cell in enumerate(named) if cell in refused}
+        return sorted(errors)
+
     def _mended(self, sent: Sequence[str | None], former: Sequence[str]) -> tuple[list[str], bool]:
         """Each cell as it was where nobody changed it; a column that was left out has not changed."""
-        before = cells_to_mend(former, self.width)
+        before = cells_to_mend(former, len(self.headers))
         shown = [harmless(cell) for cell in before]
         cells = [
             old if new is None or new in (seen, fitting(seen), harmless(fitting(old))) else as_meant(new)
@@ -103,7 +113,7 @@ def read_mended(
     with ParquetWriter(sent, SENT, compression="zstd") as writer:
         for table in _tables_of(source, is_sheet_given=arguments["is_sheet_given"]):
             _write_sent(table, arguments["headers"], arguments["marks"], writer)
-    mending = Mending(len(arguments["headers"]))
+    mending = Mending(arguments["headers"])
     with (
         connect(folder, [sent], sandbox, in_order=True) as connection,
         ParquetWriter(arguments["rows"], MENDED, compression="zstd") as rows,
@@ -146,7 +156,8 @@ def _write(
         if faults:
             others += [asdict(fault) | {"cells": cells} for fault in faults]
         else:
-            mended.append({"line": sent["line"], "cells": cells})
+            errors = mending.errors_in(sent, former, cells)
+            mended.append({"line": sent["line"], "cells": cells, "errors": errors})
     rows.write_batch(pa.RecordBatch.from_pylist(mended, MENDED))
     left.write_batch(pa.RecordBatch.from_pylist(others, WITH_CELLS))
 
@@ -159,7 +170,7 @@ def _tables_of(source: Source, *, is_sheet_given: bool) -> Iterator[Source]:
         return
     for sheet in source.detected.sheets:
         if sheet != source.detected.sheet:
-            _, header = next(sheet_rows(source.path, sheet), (0, []))
+            _, header = next(sheet_rows(source.path, sheet, has_errors=False), (0, []))
             names = names_of(len(header), header)
             if LINE_COLUMN in map(as_meant, names):
                 columns = guess_columns(names, [])[0]
@@ -177,13 +188,26 @@ def _write_sent(
     for batch in source.batches(every):
         _refuse_shapeless(batch)
         columns = dict(zip(every, batch.cells, strict=True))
+        errors = _errors_by_row(batch, list(every), places)
         for start in range(0, len(batch.sound), ROWS_AT_A_TIME):
             part = {place: column.slice(start, ROWS_AT_A_TIME) for place, column in columns.items()}
             numbers = batch.lines[batch.sound][start : start + ROWS_AT_A_TIME]
-            writer.write_batch(_sent(pa.array(numbers, pa.int64()), part, places))
+            typed = pa.array(errors[start : start + ROWS_AT_A_TIME], pa.list_(pa.int64()))
+            writer.write_batch(_sent(pa.array(numbers, pa.int64()), part, places, typed))
 
 
-def _sent(rows: pa.Array, columns: Mapping[int, pa.Array], places: Places) -> pa.RecordBatch:
+def _errors_by_row(batch: Batch, read: Sequence[int], places: Places) -> list[list[int]]:
+    """For each row, the columns of the first file where an error stands."""
+    errors: list[list[int]] = [[] for _ in batch.sound]
+    for place, rows in zip(read, batch.errors, strict=False):
+        for row in rows.tolist() if place in places.cells else ():
+            errors[row].append(places.cells.index(place))
+    return errors
+
+
+def _sent(
+    rows: pa.Array, columns: Mapping[int, pa.Array], places: Places, errors: pa.Array
+) -> pa.RecordBatch:
     lines = pc.utf8_trim(columns[places.line], BLANKS)
     is_bad = pc.invert(pc.match_substring_regex(lines, LINE))
     bad = zip(lines.filter(is_bad).to_pylist(), rows.filter(is_bad).to_pylist(), strict=True)
@@ -199,7 +223,7 @@ def _sent(rows: pa.Array, columns: Mapping[int, pa.Array], places: Places) -> pa
     )
     rest = nothing if places.rest is None else columns[places.rest]
     return pa.record_batch(
-        [rows, whole, is_settled, rest, pa.array(cells, pa.list_(pa.string()))], schema=SENT
+        [rows, whole, is_settled, rest, pa.array(cells, pa.list_(pa.string())), errors], schema=SENT
     )
 
 

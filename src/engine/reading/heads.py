@@ -62,15 +62,15 @@ def read_head(
     if arguments["format"] == "parquet":
         names, found, has_more = head_of_parquet(plain, rows, folder, limits, sandbox)
         return asdict(Head(rows=found, has_more=has_more, names=tuple(names)))
-    check_workbook(plain, limits)
-    return asdict(_head_of_workbook(plain, arguments["sheet"], rows))
+    has_errors = check_workbook(plain, limits)
+    return asdict(_head_of_workbook(plain, arguments["sheet"], rows, has_errors=has_errors))
 
 
-def _head_of_workbook(path: Path, wanted: str | None, rows: int) -> Head:
+def _head_of_workbook(path: Path, wanted: str | None, rows: int, *, has_errors: bool) -> Head:
     """The head of the sheet that is wanted, else of the first one with content."""
     sheets = sheet_names(path)
     for name in [wanted] if wanted else sheets:
-        found = [row for _, row in islice(sheet_rows(path, name), rows + 1)]
+        found = [row for _, row in islice(sheet_rows(path, name, has_errors=has_errors), rows + 1)]
         if found:
             return Head(rows=found[:rows], has_more=len(found) > rows, sheets=tuple(sheets), sheet=name)
     return Head(rows=[], has_more=False, sheets=tuple(sheets), sheet=wanted)

@@ -1,6 +1,6 @@
 """Rows of workbooks and JSON lines one by one: their texts, or the reason why they are no rows."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from src.engine.reading.cell_errors import CellError
 from src.engine.reading.faults import Found
 from src.engine.reading.jsonlines import Number, as_text, parse
 from src.engine.reading.originals import shown
@@ -24,19 +25,24 @@ CHARACTERS = 8 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Row:
-    """A row with its line; one with a `code` has no cells but its raw text. `numbers` are typed as such."""
+    """A row with its line; one with a `code` has no cells but its raw text.
+
+    `numbers` and `errors` are the places of cells that are typed as such.
+    """
 
     line: int
     cells: list[str]
     numbers: tuple[int, ...] = ()
+    errors: tuple[int, ...] = ()
     code: str = ""
     detail: str = ""
 
 
-def rows_of_workbook(path: Path, detected: Detected, longest: int) -> Iterator[Row]:
+def rows_of_workbook(path: Path, detected: Detected, longest: int, *, has_errors: bool) -> Iterator[Row]:
     """The rows below the header; cells right of it must be empty."""
     width = len(detected.columns)
-    for line, cells in islice(_full_rows(path, detected.sheet or ""), int(detected.has_header), None):
+    found = sheet_cells(path, detected.sheet or "", has_errors=has_errors)
+    for line, cells in islice(_full_rows(found), int(detected.has_header), None):
         texts = [cell_text(cell) for cell in cells]
         numbers = tuple(place for place, cell in enumerate(cells) if isinstance(cell, float))
         if sum(map(len, texts)) > longest:
@@ -45,11 +51,16 @@ def rows_of_workbook(path: Path, detected: Detected, longest: int) -> Iterator[R
         elif any(texts[width:]):
             yield Row(line, texts, code="wrong_column_count", detail=f"At most {width} columns are expected.")
         else:
-            yield Row(line, texts[:width] + [""] * (width - len(texts)), numbers)
+            errors = _errors_among(cells) if has_errors and CellError in map(type, cells) else ()
+            yield Row(line, texts[:width] + [""] * (width - len(texts)), numbers, errors)
 
 
-def _full_rows(path: Path, sheet: str) -> Iterator[tuple[int, list[object]]]:
-    return ((line, cells) for line, cells in sheet_cells(path, sheet) if any(map(cell_text, cells)))
+def _errors_among(cells: Sequence[object]) -> tuple[int, ...]:
+    return tuple(place for place, cell in enumerate(cells) if isinstance(cell, CellError))
+
+
+def _full_rows(rows: Iterable[tuple[int, Sequence[object]]]) -> Iterator[tuple[int, Sequence[object]]]:
+    return ((line, cells) for line, cells in rows if any(map(cell_text, cells)))
 
 
 def rows_of_json_lines(blocks: Iterable[bytes], detected: Detected, longest: int) -> Iterator[Row]:
@@ -107,7 +118,18 @@ def _batch(rows: list[Row], marks: dict[int, str]) -> Batch:
         for position, mark in marks.items()
     ]
     lines = np.array([row.line for row in rows], np.int64)
-    return Batch(lines, sound, cells, list(_faults(rows)), RowCells(rows, marks))
+    errors = places_among([rows[row].errors for row in sound], marks)
+    return Batch(lines, sound, cells, list(_faults(rows)), RowCells(rows, marks), errors)
+
+
+def places_among(errors: Sequence[Sequence[int]], positions: Iterable[int]) -> list[Places]:
+    """From the positions of errors in each row, the rows that have one at each of these positions."""
+    faulty = [(row, of_row) for row, of_row in enumerate(errors) if of_row]
+    if not faulty:
+        return []
+    return [
+        np.array([row for row, of_row in faulty if position in of_row], np.int64) for position in positions
+    ]
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ class Batch:
     """Rows of a file: their lines, one array of texts per wanted column, and the faults of their shape.
 
     Faulty rows have no cells: `cells` are those of the rows at the places `sound`. All have `originals`.
+    `errors` are, for each wanted column, the cells that hold an error of the workbook; or there are none.
     """
 
     lines: Places
@@ -29,6 +30,7 @@ class Batch:
     cells: Sequence[pa.Array]
     faults: Sequence[Found]
     originals: Originals
+    errors: Sequence[Places] = ()
 
 
 class Shaper:

@@ -12,7 +12,7 @@ from pyarrow.parquet import ParquetFile
 from src.engine.reading.content import unpack
 from src.engine.reading.originals import TableCells
 from src.engine.reading.parquet import stream_of_parquet
-from src.engine.reading.rows import Row, batches, rows_of_json_lines, rows_of_workbook
+from src.engine.reading.rows import Row, batches, places_among, rows_of_json_lines, rows_of_workbook
 from src.engine.reading.shaping import Batch, Shaper
 from src.engine.reading.utf8 import Places, encoding_of_text, utf8_blocks
 from src.engine.reading.workbooks import check_workbook
@@ -32,6 +32,7 @@ class Source:
     limits: ReadLimits
     sandbox: Sandbox
     on_progress: OnProgress
+    has_errors: bool = False  # whether cells of the workbook may hold errors
 
     @property
     def is_delimited(self) -> bool:
@@ -44,7 +45,8 @@ class Source:
     def rows(self) -> Iterator[Row]:
         """The rows of a workbook or of JSON lines."""
         if self.detected.format == "xlsx":
-            return rows_of_workbook(self.path, self.detected, self.limits.record_bytes)
+            longest = self.limits.record_bytes
+            return rows_of_workbook(self.path, self.detected, longest, has_errors=self.has_errors)
         return rows_of_json_lines(self.blocks(), self.detected, self.limits.record_bytes)
 
     def shaper(self, positions: list[int]) -> Shaper:
@@ -70,8 +72,9 @@ class Source:
                     [columns[position] for position in marks],
                     [],
                     TableCells(columns),
+                    places_among(errors, marks),
                 )
-                for lines, columns in mended_rows(self.path, len(self.detected.columns))
+                for lines, columns, errors in mended_rows(self.path, len(self.detected.columns))
             )
         if self.detected.format == "parquet":
             return (_batch(line, table, marks) for line, table in self.tables(marks=marks))
@@ -91,20 +94,22 @@ def open_source(
     """Unpack the file, and find out how its text is encoded, unless somebody said so."""
     on_progress(0, 1, "files")
     plain = unpack(path, detected.packing, folder / "unpacked", limits)
-    encoding = detected.encoding
+    encoding, has_errors = detected.encoding, False
     if detected.format == "xlsx":
-        check_workbook(plain, limits)
+        has_errors = check_workbook(plain, limits)
     elif detected.format not in ("parquet", "mended") and not (is_encoding_given and encoding):
         encoding = encoding_of_text(plain, on_progress)
-    return Source(plain, detected, encoding, folder, limits, sandbox, on_progress)
+    return Source(plain, detected, encoding, folder, limits, sandbox, on_progress, has_errors)
 
 
-def mended_rows(path: Path, width: int) -> Iterator[tuple[Places, list[pa.Array]]]:
-    """The rows of a correction: the lines that they have in the first file, and its columns."""
+def mended_rows(path: Path, width: int) -> Iterator[tuple[Places, list[pa.Array], list[list[int]]]]:
+    """The rows of a correction: the lines that they have in the first file, its columns, and where in each
+    row an error of a workbook stands."""
     with ParquetFile(path) as file:
         for table in file.iter_batches(batch_size=MENDED_ROWS):
             cells = table.column("cells")
-            yield table.column("line").to_numpy(), [pc.list_element(cells, place) for place in range(width)]
+            columns = [pc.list_element(cells, place) for place in range(width)]
+            yield table.column("line").to_numpy(), columns, table.column("errors").to_pylist()
 
 
 def _batch(line: int, table: pa.RecordBatch, marks: dict[int, str]) -> Batch:

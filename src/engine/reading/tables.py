@@ -78,9 +78,10 @@ def _from_delimited(
 
 
 def _from_workbook(path: Path, detected: Detected, folder: Path, limits: ReadLimits) -> Relation:
-    check_workbook(path, limits)
+    has_errors = check_workbook(path, limits)
     names = [column.name for column in detected.columns]
-    rows = islice(sheet_rows(path, detected.sheet or ""), int(detected.has_header), None)
+    found = sheet_rows(path, detected.sheet or "", has_errors=has_errors)
+    rows = islice(found, int(detected.has_header), None)
     return from_records(folder, _bounded(rows, limits.record_bytes), names)
 
 

@@ -3,7 +3,7 @@
 import re
 import struct
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from src.engine.reading.archives import (
     entries_of,
     open_entry,
 )
+from src.engine.reading.cell_errors import may_hold_errors, with_errors
 from src.engine.reading.content import is_workbook
 from src.engine.reading.encodings import UnsupportedFile
 from src.engine.values import BrokenFile, ReadLimits
@@ -58,8 +59,11 @@ def refuse_ole(head: bytes, path: Path) -> Invalid:
     return UnsupportedFile("This is an old Office document (.xls, .doc). Save it as .xlsx or CSV.")
 
 
-def check_workbook(path: Path, limits: ReadLimits) -> None:
-    """Refuse bombs, entities, macros and links to elsewhere; every part is unpacked once and counted."""
+def check_workbook(path: Path, limits: ReadLimits) -> bool:
+    """Refuse bombs, entities, macros and links to elsewhere; every part is unpacked once and counted.
+
+    The answer is whether cells may hold errors: `sheet_cells` then has to look for them.
+    """
     entries = entries_of(path, limits)
     names = [entry.filename for entry in entries]
     if not is_workbook(names):
@@ -71,12 +75,12 @@ def check_workbook(path: Path, limits: ReadLimits) -> None:
     if any(name.startswith("xl/externalLinks/") for name in names):
         raise UnsafeWorkbook("The workbook links to other workbooks. Break the links and save it again.")
     meter = check_declared(entries, limits.workbook_bytes, limits.ratio)
-    for entry in entries:
-        _check_part(path, entry, meter)
+    return sum(_check_part(path, entry, meter) for entry in entries) > 0
 
 
-def _check_part(path: Path, entry: zipfile.ZipInfo, meter: Meter) -> None:
+def _check_part(path: Path, entry: zipfile.ZipInfo, meter: Meter) -> bool:
     is_relations = entry.filename.endswith(".rels")
+    has_errors = False
     tail = b""
     with open_entry(path, entry, meter) as part:
         while block := part.read(BLOCK):
@@ -87,7 +91,9 @@ def _check_part(path: Path, entry: zipfile.ZipInfo, meter: Meter) -> None:
                 )
             if is_relations and any(map(_leads_elsewhere, RELATION.findall(window))):
                 raise UnsafeWorkbook("The workbook takes content from elsewhere. Remove its external links.")
+            has_errors = has_errors or may_hold_errors(window)
             tail = window[max(window.rfind(b"<"), len(window) - LONGEST_TAG) :]
+    return has_errors
 
 
 def _leads_elsewhere(relation: bytes) -> bool:
@@ -103,15 +109,15 @@ def sheet_names(path: Path) -> list[str]:
         return [sheet.name for sheet in book.sheets_metadata if sheet.typ == SheetTypeEnum.WorkSheet]
 
 
-def sheet_rows(path: Path, name: str) -> Iterator[tuple[int, list[str]]]:
+def sheet_rows(path: Path, name: str, *, has_errors: bool) -> Iterator[tuple[int, list[str]]]:
     """The rows of a sheet with their numbers, every cell as a text; rows without content are left out."""
-    for number, row in sheet_cells(path, name):
+    for number, row in sheet_cells(path, name, has_errors=has_errors):
         texts = [cell_text(cell) for cell in row]
         if any(texts):
             yield number, texts
 
 
-def sheet_cells(path: Path, name: str) -> Iterator[tuple[int, list[object]]]:
+def sheet_cells(path: Path, name: str, *, has_errors: bool) -> Iterator[tuple[int, Sequence[object]]]:
     """The rows of a sheet with their numbers, every cell as the value that it holds."""
     from python_calamine import CalamineError
 
@@ -123,7 +129,8 @@ def sheet_cells(path: Path, name: str) -> Iterator[tuple[int, list[object]]]:
                 known = ", ".join(book.sheet_names)
                 raise UnknownSheet(f"There is no sheet {name!r}; there are: {known}.") from error
             raise BrokenFile(f"The sheet {name!r} is damaged. {SAVE_AGAIN}") from error
-        yield from enumerate(sheet.iter_rows(), 1)
+        rows: Iterable[Sequence[object]] = sheet.iter_rows()
+        yield from enumerate(with_errors(rows, path, name) if has_errors else rows, 1)
 
 
 def cell_text(cell: object) -> str:

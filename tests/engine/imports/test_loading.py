@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pyarrow.parquet as pq
 import pytest
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 
 from bench.generate import generate
-from src.domain.datasets import ATENDIMENTOS, CLIENTS, DATASETS, TRANSACTIONS, Dataset, Field
+from src.domain.datasets import ATENDIMENTOS, CLIENTS, DATASETS, TRANSACTIONS, Dataset, Field, FieldType
 from src.domain.errors import DomainError
 from src.domain.rejects import MESSAGES
 from src.engine.imports.loading import load
@@ -27,7 +27,15 @@ from src.engine.reading.detect import detect
 from src.engine.sandbox import EngineCrashed, EngineOutOfMemory, EngineTimeout, Stopped
 from src.engine.values import Column
 from tests.engine.importing import LIMITS, Result, collect_here, load_csv, load_here, plan_of, reading
-from tests.engine.making import Make, csv_bytes, gzipped, parquet_bytes, workbook_bytes, zipped
+from tests.engine.making import (
+    Make,
+    csv_bytes,
+    gzipped,
+    parquet_bytes,
+    with_error_cells,
+    workbook_bytes,
+    zipped,
+)
 from tests.engine.processes import mine
 
 pytestmark = pytest.mark.xdist_group("large")  # what they share takes a while to make
@@ -215,6 +223,27 @@ class TestFormats:
             (5, "amount", "too_many_decimals"),
             (6, "id", "missing"),
         ]
+
+    @pytest.mark.parametrize("kind", get_args(FieldType))
+    def test_an_error_of_a_workbook_is_a_fault_in_any_column(
+        self, make: Make, tmp_path: Path, kind: FieldType
+    ) -> None:
+        fields = [ID, Field(name="other", type=kind, choices=("#N/A",))]
+        book = workbook_bytes({"A": [["id", "other"], ["1", ""], ["2", "x"], ["x", "y"]]})
+        path = make(with_error_cells(book, {"B3": "#N/A", "A4": "#REF!", "B4": "#DIV/0!"}))
+        result = load_here(path, plan_of(detect(path, "a.xlsx"), fields), tmp_path / "out")
+        assert result.rows == [(2, "1", None)]
+        assert faults_of(result) == [
+            (3, "other", "error_value", "#N/A"),
+            (4, "id", "error_value", "#REF!"),
+            (4, "other", "error_value", "#DIV/0!"),
+        ]
+
+    def test_an_error_in_a_column_that_is_not_loaded_does_no_harm(self, make: Make, tmp_path: Path) -> None:
+        book = workbook_bytes({"A": [["id", "name", "note"], ["1", "a", "x"]]})
+        path = make(with_error_cells(book, {"C2": "#N/A"}))
+        result = load_here(path, plan_of(detect(path, "a.xlsx"), TWO), tmp_path / "out")
+        assert (result.rows, result.faults) == ([(2, "1", "a")], [])
 
     def test_cells_right_of_the_header_are_too_many(self, make: Make, tmp_path: Path) -> None:
         path = make(workbook_bytes({"A": [["id", "name"], ["1", "a"], ["2", "b", "c"]]}))

@@ -1,15 +1,17 @@
 """Workbooks: what is unsafe is refused, cells become texts."""
 
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 
 from src.domain.errors import DomainError
+from src.engine.reading.cell_errors import CellError
 from src.engine.reading.detect import detect
 from src.engine.reading.preview import preview
-from src.engine.reading.workbooks import cell_text, check_workbook, sheet_rows
+from src.engine.reading.workbooks import cell_text, check_workbook, sheet_cells, sheet_rows
 from src.engine.values import ReadLimits
-from tests.engine.making import SANDBOX, Make, parts_of, workbook_bytes, zipped
+from tests.engine.making import SANDBOX, Make, parts_of, with_error_cells, workbook_bytes, zipped
 
 LIMITS = ReadLimits(sandbox=SANDBOX)
 PLAIN = parts_of(workbook_bytes({"A": [["id", "name"], [1, "Ana"]]}))
@@ -83,7 +85,73 @@ class TestSheets:
 
     def test_rows_keep_their_numbers_and_blank_ones_are_left_out(self, make: Make) -> None:
         path = make(workbook_bytes({"A": [[], ["id"], [], [7]]}))
-        assert list(sheet_rows(path, "A")) == [(2, ["id"]), (4, ["7"])]
+        assert list(sheet_rows(path, "A", has_errors=False)) == [(2, ["id"]), (4, ["7"])]
+
+
+ERRORS = ["#DIV/0!", "#N/A", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!"]
+SHEETS = {"Plain": [["#N/A"]], "A": [["id", "name"], [1, "Ana"], [], [2, "#N/A"], [3, "x"]]}
+
+
+class TestErrors:
+    def rows(self, path: Path) -> list[list[object]]:
+        has_errors = check_workbook(path, LIMITS)
+        return [list(row) for _, row in sheet_cells(path, "A", has_errors=has_errors)]
+
+    @pytest.mark.parametrize("error", ERRORS)
+    def test_an_error_is_a_cell_of_its_own_kind(self, make: Make, error: str) -> None:
+        path = make(with_error_cells(workbook_bytes(SHEETS), {"A2": error, "B5": error}, "sheet2"))
+        rows = self.rows(path)
+        assert rows == [["id", "name"], [error, "Ana"], ["", ""], [2.0, "#N/A"], [3.0, error]]
+        assert [type(cell) for row in rows for cell in row].count(CellError) == 2
+        assert list(sheet_rows(path, "Plain", has_errors=True)) == [(1, ["#N/A"])]
+
+    def test_without_any_nothing_is_read_twice(self, make: Make) -> None:
+        assert not check_workbook(make(workbook_bytes(SHEETS)), LIMITS)
+
+    def test_a_row_of_nothing_else_is_a_row(self, make: Make) -> None:
+        content = with_error_cells(workbook_bytes({"A": [["id"], ["x"]]}), {"A2": "#REF!"})
+        assert list(sheet_rows(make(content), "A", has_errors=True)) == [(1, ["id"]), (2, ["#REF!"])]
+
+    @pytest.mark.parametrize(
+        ("rows", "expected"),
+        [
+            (b"<row><c t='e'><v>#N/A</v></c><c><v>5</v></c></row>", [["#N/A", 5.0]]),
+            (
+                b'\n<row/>\n<row><c t="str"><f>A</f><v>"e"</v></c><c/><c s="1" t="e" ><v>#NUM!</v></c></row>',
+                [["", "", ""], ['"e"', "", "#NUM!"]],
+            ),
+            (b'<row r="4"><c r="C4" t="e"><v>#N/A</v></c></row>', [[""] * 3, [""] * 3, ["", "", "#N/A"]]),
+            (b'<row r="2"><c r="A2"><v>1</v></c><c r="B2" t="e"/></row>', [[1.0]]),
+        ],
+    )
+    def test_places_and_numbers_may_be_left_out(
+        self, make: Make, rows: bytes, expected: list[list[object]]
+    ) -> None:
+        parts = parts_of(workbook_bytes({"A": [["id"]]}))
+        sheet = parts["xl/worksheets/sheet1.xml"].replace(b"</sheetData>", rows + b"</sheetData>")
+        found = self.rows(make(zipped({**parts, "xl/worksheets/sheet1.xml": sheet})))
+        assert [row[: len(expected[0])] for row in found[1:]] == expected
+
+    @pytest.mark.parametrize("block", [7, 64, 1000])
+    def test_they_are_found_wherever_blocks_end(
+        self, make: Make, block: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("src.engine.reading.cell_errors.BLOCK", block)
+        content = workbook_bytes({"A": [[number, "x"] for number in range(40)]})
+        rows = self.rows(make(with_error_cells(content, {f"B{place}": "#N/A" for place in range(1, 41, 3)})))
+        assert [row[1] for row in rows] == ["x" if place % 3 else "#N/A" for place in range(40)]
+
+    @pytest.mark.parametrize("target", ["/xl/worksheets/sheet1.xml", "../xl/worksheets/sheet1.xml"])
+    def test_the_sheet_is_found_by_any_way_to_write_where_it_is(self, make: Make, target: str) -> None:
+        parts = parts_of(with_error_cells(workbook_bytes({"A": [["id"], [1]]}), {"A2": "#N/A"}))
+        relations = "xl/_rels/workbook.xml.rels"
+        parts[relations] = parts[relations].replace(b"worksheets/sheet1.xml", target.encode())
+        try:
+            rows = self.rows(make(zipped(parts)))
+        except DomainError as error:  # what the library does not read is not read either
+            assert error.slug == "broken-file"
+        else:
+            assert rows == [["id"], ["#N/A"]]
 
 
 @pytest.mark.parametrize(

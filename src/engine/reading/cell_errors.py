@@ -1,0 +1,106 @@
+"""Cells of a workbook that hold an error, as #N/A: the reader library gives them out as empty ones.
+
+Which workbooks have any is known from the check that reads every part anyway; only those are read again.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from xml.etree import ElementTree as ET
+
+from src.engine.values import BrokenFile
+
+BLOCK = 1024 * 1024
+MARKS = (b'"e"', b"'e'")  # the type of such a cell, as an attribute's value
+WORKBOOK, RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
+BEGIN = re.compile(rb"<(\w+:)?sheetData\b")
+CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c\s*>)", re.DOTALL)
+TYPE = re.compile(rb"""\st\s*=\s*["']e["']""")
+FIRST = b' r="'  # where programs write a row's number
+ROW_NUMBER = re.compile(rb"""\sr\s*=\s*["']([0-9]+)["']""")
+COLUMN = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]+)[0-9]+["']""")
+VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]*)<")
+
+
+class CellError(str):
+    """The text of an error that a cell holds; typed as text, the same letters are a plain text."""
+
+    __slots__ = ()
+
+
+def may_hold_errors(xml: bytes) -> bool:
+    """Whether there can be such cells in it; a plain search, because all parts of all workbooks are asked."""
+    return MARKS[0] in xml or MARKS[1] in xml
+
+
+def with_errors(rows: Iterable[Sequence[object]], path: Path, sheet: str) -> Iterator[Sequence[object]]:
+    """The rows of a sheet from its first one on, with the errors where the library has left them out."""
+    found = _errors(_rows(path, _part_of(path, sheet)))
+    at, errors = next(found, (0, {}))
+    for number, row in enumerate(rows, 1):
+        while at and at < number:
+            at, errors = next(found, (0, {}))
+        yield [errors.get(place, cell) for place, cell in enumerate(row)] if at == number else row
+
+
+def _part_of(path: Path, sheet: str) -> str:
+    """The part of the archive that holds the sheet: the workbook names a relation, and that the part."""
+    with zipfile.ZipFile(path) as archive:
+        names = {name.lower(): name for name in archive.namelist()}
+        try:
+            sheets = ET.fromstring(archive.read(names[WORKBOOK])).iter()  # noqa: S314  entities are refused
+            known = {one.get("name"): one for one in sheets if one.tag.endswith("}sheet")}
+            wanted = next(value for key, value in known[sheet].items() if key.endswith("}id"))
+            relations = ET.fromstring(archive.read(names[RELATIONS]))  # noqa: S314  entities are refused
+            target = next(str(one.get("Target")) for one in relations if one.get("Id") == wanted)
+            at = str(PurePosixPath("/xl", target.replace("\\", "/")))
+            return names[re.sub(r"/[^/]+/\.\./", "/", at).removeprefix("/").removeprefix("xl/xl/").lower()]
+        except (KeyError, StopIteration, ET.ParseError) as error:
+            raise BrokenFile(f"The sheet {sheet!r} is not where the workbook says. Save it again.") from error
+
+
+def _rows(path: Path, part: str) -> Iterator[bytes]:
+    """Each row of the part, from its attributes on: cut without parsing, because most hold no error."""
+    with zipfile.ZipFile(path) as archive, archive.open(part) as xml:
+        rest = xml.read(BLOCK)
+        while not (begin := BEGIN.search(rest)) and (block := xml.read(BLOCK)):
+            rest += block
+        prefix = b"" if begin is None else begin[1] or b""
+        tag, end = b"<" + prefix + b"row", b"</" + prefix + b"sheetData"
+        while (at := rest.find(end)) < 0 and (block := xml.read(BLOCK)):
+            before, *rows = rest.split(tag)
+            yield from rows[:-1]
+            rest = (tag + rows[-1] if rows else before) + block
+        yield from rest[: at if at >= 0 else None].split(tag)[1:]
+
+
+def _errors(rows: Iterable[bytes]) -> Iterator[tuple[int, dict[int, CellError]]]:
+    """The rows with errors, and these by their places. Numbers may be left out: the next one is meant."""
+    numbered, since = b' r="0">', 0
+    for row in rows:
+        if row.startswith(FIRST) or ROW_NUMBER.search(row, 0, row.find(b">")):
+            numbered, since = row, 0
+        else:
+            since += 1
+        if may_hold_errors(row) and (errors := dict(_in_row(row))):
+            said = ROW_NUMBER.search(numbered)
+            yield int(said[1] if said else 0) + since, errors
+
+
+def _in_row(cells: bytes) -> Iterator[tuple[int, CellError]]:
+    place = -1
+    for cell in CELL.finditer(cells):
+        said = COLUMN.search(cell[1])
+        place = _place(said[1]) if said else place + 1
+        value = VALUE.search(cell[2] or b"")
+        if value and TYPE.search(cell[1]) and (text := value[1].strip()):
+            yield place, CellError(text.decode())
+
+
+def _place(letters: bytes) -> int:
+    """A is 0, Z is 25, AA is 26."""
+    place = 0
+    for letter in letters.upper():
+        place = place * 26 + letter - ord("A") + 1
+    return place - 1
