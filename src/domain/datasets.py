@@ -21,6 +21,10 @@ __all__ = [
 ]
 
 
+# What lies outside is a typing error, such as the year 0021; trends would begin there.
+FIRST_VISIT, LAST_VISIT = date(1900, 1, 1), date(2100, 12, 31)
+
+
 def _client(*, is_made: bool, code: str = "") -> Reference:
     return Reference(table="client", column="external_id", key="client_id", is_made=is_made, code=code)
 
@@ -74,11 +78,15 @@ ATENDIMENTOS = Dataset(
             name="data_limite",
             type="datetime",
             is_required=True,
+            first=FIRST_VISIT,
+            last=LAST_VISIT,
             aliases=("prazo", "limite", "deadline", "due date", "limit date"),
         ),
         Field(
             name="data_de_atendimento",
             type="datetime",
+            first=FIRST_VISIT,
+            last=LAST_VISIT,
             aliases=("data atendimento", "atendido em", "data de conclusao", "done at", "attended at"),
         ),
         Field(
@@ -127,6 +135,7 @@ CLIENTS = Dataset(
             type="date",
             is_required=True,
             first=date(1850, 1, 1),
+            ends_today=True,
             aliases=("data de nascimento", "nascimento", "birth date", "birthday", "dob"),
         ),
         Field(name="country", type="text", max_length=100, aliases=("pais", "nation")),

@@ -1,7 +1,7 @@
 """The words in which datasets are declared: fields, references, rules, and the dataset itself."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal, Self
@@ -35,11 +35,20 @@ class Field:
     upper: bool = False  # a code or choice is kept in capitals, else in small letters
     first: date | None = None  # the bounds of a date, both included
     last: date | None = None
+    ends_today: bool = False  # the last day is the current one of UTC, whenever the value comes
     lowest: Decimal | None = None  # the bounds of a decimal, both included
     highest: Decimal | None = None
     default: str | None = None
     aliases: tuple[str, ...] = ()
     reference: Reference | None = None
+
+    def on(self, today: date) -> Self:
+        """The field with the bounds that it has on this day."""
+        return replace(self, last=today) if self.ends_today else self
+
+    def allows(self, day: date) -> bool:
+        """Whether the day is within the bounds."""
+        return (self.first or date.min) <= day <= (self.last or date.max)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:

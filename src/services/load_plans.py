@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from src.domain.datasets import DATASETS
@@ -29,10 +30,11 @@ def plan_for(
     """The mapping of the import over these columns, read so."""
     dataset = DATASETS[imported.dataset]
     headers = [column.name for column in detected.columns]
+    today = datetime.now(UTC).date()
     columns = tuple(
         MappedColumn(
             position=headers.index(header),
-            field=dataset.field(name),
+            field=dataset.field(name).on(today),
             decimal=readings.get(name, USUAL).decimal,
             date_order=readings.get(name, USUAL).date_order,
         )

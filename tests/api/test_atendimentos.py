@@ -136,6 +136,10 @@ class TestCreate:
             ("data_limite", "infinity"),
             ("data_limite", None),
             ("data_limite", 20210630),
+            ("data_limite", "0021-06-30"),
+            ("data_limite", "1899-12-31 23:59"),
+            ("data_limite", "2101-01-01"),
+            ("data_de_atendimento", "9999-12-31"),
             ("data_de_atendimento", "soon"),
             ("version", 7),
             ("date_order", "ydm"),
@@ -224,6 +228,17 @@ class TestChange:
         assert answer.json == before | {name: shown, "updated_at": answer.json["updated_at"]}
         assert answer.json["updated_at"] > before["updated_at"]
         assert operator.get(address).json == answer.json
+
+    @each("method", ["put", "patch"])
+    @each("name", ["data_limite", "data_de_atendimento"])
+    def test_dates_out_of_bounds_are_refused_with_the_bounds(
+        self, operator: Caller, address: str, method: str, name: str
+    ) -> None:
+        dates = {"data_limite": "1900-01-01", "data_de_atendimento": "2100-12-31T23:59:59.999999"}
+        assert operator.call(method, address, json=dates).status_code == 200
+        answer = operator.call(method, address, json=dates | {name: "0021-06-30"})
+        assert (answer.status_code, pointers(answer)) == (400, [f"/{name}"])
+        assert answer.json["errors"][0]["message"] == "It must lie between 1900-01-01 and 2100-12-31."
 
     @each("method", ["put", "patch"])
     @each("name", ["angel", "polo", "id_cliente", "id", "version"])

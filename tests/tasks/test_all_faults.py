@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
@@ -150,6 +151,16 @@ def test_an_address_that_is_taken_while_the_import_runs_is_told_as_taken(
         expected[1] = (4, "client_id", "already_there")
     assert found == expected
     assert table("SELECT count(*) FROM client WHERE external_id IN ('c7', 'c8')") == [(1,)]
+
+
+def test_a_birth_lies_between_1850_and_today_of_utc(imports: Imports) -> None:
+    today = datetime.now(UTC).date()
+    days = ["1849-12-31", "1850-01-01", str(today), str(today + timedelta(days=2)), "2990-01-01"]
+    rows = "".join(f"b{n},Ana,b{n}@example.org,{day}\n" for n, day in enumerate(days))
+    done = imports.load("clients", CLIENTS + rows)
+    found = [(fault.code, fault.value) for row in imports.rejects(done) for fault in row.faults]
+    assert found == [("out_of_range", days[place]) for place in (0, 3, 4)]
+    assert counts(done) == {"rows_read": 5, "inserted": 2, "rejected": 3}
 
 
 def test_rejects_that_come_back_on_several_sheets_are_all_read(imports: Imports) -> None:

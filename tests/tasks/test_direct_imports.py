@@ -197,11 +197,13 @@ def test_what_is_wrong_with_a_file_is_the_same_whether_it_is_copied_or_staged(
             ("", "c7", "Rui 1", "2024-01-01"),  # no key, twice
             ("", "c7", "Rui 1", "2024-01-01"),
             ("v8", "c7", "", "2024-02-30"),  # wrong in itself
+            ("v9", "c7", "Rui 1", "0021-01-01"),  # so, too: before and after all bounds
+            ("v10", "c7", "Rui 1", "2101-01-01 00:00"),
         )
     )
     done = imports.load("atendimentos", visits(40, ROWS) + odd, max_errors=budget)
     assert ("copy" in done.report["seconds"]) == (budget is None)
-    assert counts(done) == {"rows_read": ROWS + 6, "inserted": ROWS - 8, "duplicate": 13, "rejected": 1}
+    assert counts(done) == {"rows_read": ROWS + 8, "inserted": ROWS - 8, "duplicate": 13, "rejected": 3}
     rejects = [
         (fault.column, fault.code, fault.value, fault.detail.partition(" of import")[0], row.cells[0])
         for row in imports.rejects(done)
@@ -215,11 +217,18 @@ def test_what_is_wrong_with_a_file_is_the_same_whether_it_is_copied_or_staged(
         ("missing", "v8"),
         ("not_a_date", "v8"),
         ("already_there", "v8"),
+        ("out_of_range", "v9"),
+        ("already_there", "v9"),
+        ("out_of_range", "v10"),
+        ("already_there", "v10"),
     ]
+    assert {detail for _, code, _, detail, _ in rejects if code == "out_of_range"} == {
+        "From 1900-01-01 to 2100-12-31."
+    }
     assert done.report["summary"] == {
-        "id_atendimento": {"already_there": 12, "duplicate": 2},
+        "id_atendimento": {"already_there": 14, "duplicate": 2},
         "angel": {"missing": 1},
-        "data_limite": {"not_a_date": 1},
+        "data_limite": {"not_a_date": 1, "out_of_range": 2},
     }
     made = "SELECT name FROM angel WHERE name LIKE 'only%' UNION SELECT external_id FROM client WHERE external_id LIKE 'only%'"
     assert table(made) == []

@@ -8,12 +8,15 @@ from marshmallow import fields, validate
 from src.api.schemas.base import Schema
 from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.local_times import LOCAL, ORDER, DateOrderQuery, LocalTime
+from src.api.schemas.values import within_bounds
 from src.domain.datasets import ATENDIMENTOS
 from src.domain.local_times import DATE_ORDERS
 
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 IDENTIFIER = {"type": ["integer", "string"]}
 DEFAULT_STATUS = "PENDING"
+WHEN_DUE = within_bounds(ATENDIMENTOS, "data_limite")
+WHEN_DONE = within_bounds(ATENDIMENTOS, "data_de_atendimento")
 
 
 class Identifier(fields.Field[str]):
@@ -66,15 +69,15 @@ class AtendimentoSchema(Schema):
 
 
 class AtendimentoPatchSchema(Schema):
-    data_limite = LocalTime()
-    data_de_atendimento = LocalTime(allow_none=True)
+    data_limite = LocalTime(validate=WHEN_DUE)
+    data_de_atendimento = LocalTime(allow_none=True, validate=WHEN_DONE)
     status = Name("status")
     date_order = fields.String(validate=validate.OneOf(DATE_ORDERS), metadata=ORDER)
 
 
 class AtendimentoPutSchema(AtendimentoPatchSchema):
-    data_limite = LocalTime(required=True)
-    data_de_atendimento = LocalTime(required=True, allow_none=True)
+    data_limite = LocalTime(required=True, validate=WHEN_DUE)
+    data_de_atendimento = LocalTime(required=True, allow_none=True, validate=WHEN_DONE)
 
 
 class AtendimentoCreateSchema(AtendimentoPatchSchema):
@@ -86,7 +89,7 @@ class AtendimentoCreateSchema(AtendimentoPatchSchema):
     id_cliente = Identifier(required=True, metadata={"description": "The client's outside id."})
     angel = Name("angel", required=True)
     polo = Name("polo", required=True)
-    data_limite = LocalTime(required=True)
+    data_limite = LocalTime(required=True, validate=WHEN_DUE)
     status = Name("status", load_default=DEFAULT_STATUS)
 
 

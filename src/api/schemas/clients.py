@@ -1,24 +1,17 @@
 """Clients, as they come and go; the rules are those of the dataset, as files bring them."""
 
-from datetime import UTC, date, datetime
 from typing import Any
 
-from marshmallow import ValidationError, fields, post_load, validate
+from marshmallow import fields, post_load, validate
 
 from src.api.schemas.atendimentos import Identifier
 from src.api.schemas.base import Schema
 from src.api.schemas.lists import ListQuery, list_schema
-from src.api.schemas.values import Amount, Moment, Money, text_of
+from src.api.schemas.values import Amount, Moment, Money, text_of, within_bounds
 from src.domain.datasets import CLIENTS
 
 MOST_AT_ONCE = 999
-FIRST_BIRTH = CLIENTS.field("date_of_birth").first
 ADDRESS = validate.Length(max=CLIENTS.field("email").max_length)
-
-
-def _of_a_living_person(day: date) -> None:
-    if not (FIRST_BIRTH or date.min) <= day <= datetime.now(UTC).date():
-        raise ValidationError(f"It must lie between {FIRST_BIRTH} and today.")
 
 
 class ClientSchema(Schema):
@@ -39,7 +32,7 @@ class ClientPatchSchema(Schema):
 
     name = text_of(CLIENTS, "name", allow_none=True)
     email = fields.Email(allow_none=True, validate=ADDRESS)
-    date_of_birth = fields.Date(allow_none=True, validate=_of_a_living_person)
+    date_of_birth = fields.Date(allow_none=True, validate=within_bounds(CLIENTS, "date_of_birth"))
     country = text_of(CLIENTS, "country", allow_none=True)
     account_balance = Amount()
 

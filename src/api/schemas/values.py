@@ -1,6 +1,6 @@
 """Values that several records have: amounts, moments, and texts as the datasets declare them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -73,6 +73,19 @@ def day_bounds(day: date) -> tuple[datetime, datetime]:
     return first, first + timedelta(days=1, microseconds=-1) if day < date.max else datetime.max.replace(
         tzinfo=UTC
     )
+
+
+def within_bounds(dataset: Dataset, name: str) -> Callable[[date], None]:
+    """The check of a day, or of a time on the wall clock, that the dataset's files have to pass as well."""
+    field = dataset.field(name)
+
+    def check(value: date) -> None:
+        day = value.date() if isinstance(value, datetime) else value
+        if not field.on(datetime.now(UTC).date()).allows(day):
+            last = "today" if field.ends_today else field.last
+            raise ValidationError(f"It must lie between {field.first} and {last}.")
+
+    return check
 
 
 class Trimmed(fields.String):
