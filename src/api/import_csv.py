@@ -9,8 +9,8 @@ from src.api.authentication import owner_filter
 from src.api.blueprint import BINARY, OPERATOR, VIEWER, Blueprint
 from src.api.idempotency import respond
 from src.api.importing import begin, given_file
-from src.api.schemas.files import UploadSchema
-from src.api.schemas.import_csv import ImportCsvSchema, TaskStatusSchema
+from src.api.schemas.import_csv import ImportCsvFormSchema, ImportCsvSchema, TaskStatusSchema
+from src.api.schemas.imports import OptionsSchema
 from src.domain.datasets import ATENDIMENTOS
 from src.domain.jobs import JobState
 from src.services.idempotency import Answer
@@ -37,16 +37,21 @@ FILE_NAME = "atendimentos.csv"
 
 
 @blp.post("/import_csv", needs=OPERATOR, takes_key=True)
+@blp.arguments(OptionsSchema, location="query")
 @blp.doc(requestBody={"content": {
-    "multipart/form-data": {"schema": UploadSchema},
+    "multipart/form-data": {"schema": ImportCsvFormSchema},
     "text/csv": {"schema": BINARY},
 }})  # fmt: skip
 @blp.response(202, ImportCsvSchema)
 @blp.alt_response(200, schema=ImportCsvSchema, description="The same file was imported before.")
-def import_csv() -> Response:
-    """Import a CSV of atendimentos, as a part named «file» or as the body itself."""
-    with given_file(filename=FILE_NAME) as (given, _):
-        answer = begin(given, ATENDIMENTOS.name, Terms(), is_draft=False, is_forced=False)
+def import_csv(query: dict[str, str]) -> Response:
+    """Import a CSV of atendimentos, as a part named «file» or as the body itself.
+
+    How it is written can be told by a part named «options», as JSON, or by the query; the part comes first.
+    """
+    with given_file(ImportCsvFormSchema, filename=FILE_NAME, is_strict=True) as (given, form):
+        terms = Terms(options=query | form["options"])
+        answer = begin(given, ATENDIMENTOS.name, terms, is_draft=False, is_forced=False)
     job_id = answer.body["job_id"]
     body = {
         "message": SAID[answer.status],

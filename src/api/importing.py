@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import request
-from marshmallow import EXCLUDE
+from marshmallow import EXCLUDE, RAISE
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import Parser
@@ -80,9 +80,12 @@ class GivenFile:
 
 @contextmanager
 def given_file(
-    schema: type[Schema] | None = None, *, filename: str | None = None
+    schema: type[Schema] | None = None, *, filename: str | None = None, is_strict: bool = False
 ) -> Iterator[tuple[GivenFile, dict[str, Any]]]:
-    """The file that the request is about, and its form. What came is deleted unless it is kept."""
+    """The file that the request is about, and its form: what the form does not know is left out, or refused.
+
+    What came is deleted unless it is kept.
+    """
     mine = adapters()
     if request.is_json and schema is ImportFormSchema:
         form = dict(parser.parse(ImportStartSchema(), request, location="json"))
@@ -91,7 +94,11 @@ def given_file(
     upload, name = receive(mine.settings.max_upload_bytes, filename)
     detected = inspect(mine.storage, mine.readers, upload, name)
     with deleted_unless_kept(mine.storage, upload):
-        form = dict(parser.parse(schema(unknown=EXCLUDE), request, location="form")) if schema else {}
+        form = (
+            dict(parser.parse(schema(unknown=RAISE if is_strict else EXCLUDE), request, location="form"))
+            if schema
+            else {}
+        )
         given = GivenFile(
             key=upload.key, detected=asdict(detected), sha256=upload.sha256, name=name, upload=upload
         )

@@ -258,6 +258,60 @@ def test_the_published_way_of_atendimentos(clerk: Caller) -> None:
     assert (answer["state"], answer["result"]["slug"]) == ("FAILURE", "ambiguous-dates")
 
 
+CSV = "/api/v1/atendimento/import_csv"
+AMBIGUOUS = b"id_cliente;angel;polo;data_limite\nc1;Ana;Sul;03/04/2021\n"
+
+
+def as_part(**parts: str) -> dict[str, Any]:
+    return {"data": {"file": (io.BytesIO(AMBIGUOUS), "a.csv"), **parts}}
+
+
+def as_body(query: str) -> dict[str, Any]:
+    return {"data": AMBIGUOUS, "content_type": "text/csv", "query_string": query}
+
+
+@pytest.mark.parametrize(
+    ("request_", "month"),
+    [
+        (as_part(options='{"date_order": "dmy"}'), 4),
+        (as_part(options='{"date_order": "mdy", "decimal": ",", "delimiter": ";"}'), 3),
+        (as_body("date_order=mdy&encoding=utf-8"), 3),
+        (as_body("date_order=dmy&decimal=,&delimiter=%3B"), 4),
+        (as_part(options='{"date_order": "dmy"}') | {"query_string": "date_order=mdy&decimal=,"}, 4),
+    ],
+)
+def test_the_published_way_can_be_told_how_its_file_is_written(
+    clerk: Caller, request_: dict[str, Any], month: int
+) -> None:
+    started = sent(clerk, CSV, **request_)
+    run_job(UUID(started["task_id"]), HANDLERS)
+    state = (clerk.get(f"/api/v1/atendimento/task_status/{started['task_id']}").json or {})["state"]
+    rows = (clerk.get("/api/v1/atendimento").json or {})["data"]
+    day = 3 if month == 4 else 4
+    assert (state, [row["data_limite"] for row in rows]) == (
+        "SUCCESS",
+        [f"2021-{month:02}-{day:02}T00:00:00"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("request_", "pointer"),
+    [
+        (as_part(options='{"date_order": "ydm"}'), "/options/date_order"),
+        (as_part(options='{"order": "dmy"}'), "/options/order"),
+        (as_part(options="dmy"), "/options"),
+        (as_part(date_order="dmy"), "/date_order"),
+        (as_body("date_order=ydm"), "/date_order"),
+        (as_body("order=dmy"), "/order"),
+    ],
+)
+def test_the_published_way_refuses_options_that_it_does_not_know(
+    clerk: Caller, request_: dict[str, Any], pointer: str
+) -> None:
+    problem = sent(clerk, CSV, 400, **request_)
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]
+
+
 def test_the_datasets_tell_what_is_understood(clerk: Caller) -> None:
     datasets = {one["name"]: one for one in (clerk.get("/api/v1/datasets").json or {})["data"]}
     assert datasets["clients"]["key"] == "client_id"

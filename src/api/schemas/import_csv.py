@@ -3,6 +3,11 @@
 from marshmallow import fields, validate
 
 from src.api.schemas.base import Schema
+from src.api.schemas.imports import WrittenFileSchema
+
+
+class ImportCsvFormSchema(WrittenFileSchema):
+    """Or send the bytes as the body, with the options in the query of the address."""
 
 
 class ImportCsvSchema(Schema):

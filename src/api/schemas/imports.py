@@ -85,8 +85,8 @@ class ImportStartSchema(TermsSchema):
             raise ValidationError({"recipe_version": ["Of which recipe? Give its recipe_id."]})
 
 
-class CorrectionSchema(Schema):
-    """The table of rejects, mended; and how it is written, where a program has changed that."""
+class WrittenFileSchema(Schema):
+    """A file, and how it is written, where the service should not find that out by itself."""
 
     file = Upload()
     options = fields.Nested(OptionsSchema, load_default=dict)
@@ -94,6 +94,10 @@ class CorrectionSchema(Schema):
     @pre_load
     def decode(self, data: Any, **_: Any) -> Any:
         return decoded(data, "options")
+
+
+class CorrectionSchema(WrittenFileSchema):
+    """The table of rejects, mended; and how it is written, where a program has changed that."""
 
 
 class ImportFormSchema(ImportStartSchema):
