@@ -32,7 +32,7 @@ blp = Blueprint(
 )
 ALL = "/atendimento"
 ONE = "/atendimento/<int:atendimento_id>"
-FILTERS = ("id_cliente", "angel", "polo", "status", "first", "last", "on_time", "import_id")
+FILTERS = ("id_atendimento", "id_cliente", "angel", "polo", "status", "first", "last", "on_time", "import_id")
 
 
 @blp.get(ALL, needs=VIEWER)

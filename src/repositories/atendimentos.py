@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, TypeVar
+from urllib.parse import quote
 
 from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.exc import IntegrityError
@@ -17,6 +18,7 @@ N = TypeVar("N", Angel, Polo)
 LARGEST_ID = 2**63 - 1
 IS_ON_TIME = Atendimento.data_de_atendimento <= Atendimento.data_limite
 FILTERS: dict[str, Callable[[Any], ColumnElement[bool]]] = {
+    "id_atendimento": lambda external_id: Atendimento.external_id == external_id,
     "id_cliente": lambda external_id: Client.external_id == external_id,
     "angel": lambda name: Angel.name == name,
     "polo": lambda name: Polo.name == name,
@@ -72,7 +74,9 @@ class AtendimentoRepository(Repository[Atendimento]):
             self.session.flush()
         except IntegrityError as error:
             if "uq_atendimento_external_id" in str(error.orig):
-                raise AtendimentoExists from error
+                raise AtendimentoExists(
+                    f"It is found by /api/v1/atendimento?id_atendimento={quote(columns['external_id'])}"
+                ) from error
             raise
         return self.reread(row)
 

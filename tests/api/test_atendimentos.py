@@ -177,6 +177,8 @@ class TestCreate:
         first = post(operator, id_atendimento=700).json
         again = post(operator, id_atendimento="700")
         assert (again.status_code, again.json["type"]) == (409, "/problems/atendimento-exists")
+        place = again.json["detail"].removeprefix("It is found by ")
+        assert [row["id"] for row in operator.get(place).json["data"]] == [first["id"]]
         operator.delete(f"{ALL}/{first['id']}")
         assert post(operator, id_atendimento="700").status_code == 201
 

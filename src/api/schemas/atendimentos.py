@@ -94,6 +94,7 @@ class AtendimentoCreateSchema(AtendimentoPatchSchema):
 
 
 class AtendimentoQuery(ListQuery, DateOrderQuery):
+    id_atendimento = Identifier(metadata={"description": "The id that it has outside."})
     id_cliente = Identifier()
     angel = Name("angel")
     polo = Name("polo")
