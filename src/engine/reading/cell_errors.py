@@ -3,12 +3,16 @@
 Which workbooks have any is known from the check that reads every part anyway; only those are read again.
 """
 
+import posixpath
 import re
+import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from typing import BinaryIO
 from xml.etree import ElementTree as ET
 
+from src.engine.reading.archives import Meter, open_entry
 from src.engine.values import BrokenFile
 
 BLOCK = 1024 * 1024
@@ -44,25 +48,38 @@ def with_errors(rows: Iterable[Sequence[object]], path: Path, sheet: str) -> Ite
         yield [errors.get(place, cell) for place, cell in enumerate(row)] if at == number else row
 
 
-def _part_of(path: Path, sheet: str) -> str:
+def _part_of(path: Path, sheet: str) -> zipfile.ZipInfo:
     """The part of the archive that holds the sheet: the workbook names a relation, and that the part."""
     with zipfile.ZipFile(path) as archive:
-        names = {name.lower(): name for name in archive.namelist()}
-        try:
-            sheets = ET.fromstring(archive.read(names[WORKBOOK])).iter()  # noqa: S314  entities are refused
-            known = {one.get("name"): one for one in sheets if one.tag.endswith("}sheet")}
-            wanted = next(value for key, value in known[sheet].items() if key.endswith("}id"))
-            relations = ET.fromstring(archive.read(names[RELATIONS]))  # noqa: S314  entities are refused
-            target = next(str(one.get("Target")) for one in relations if one.get("Id") == wanted)
-            at = str(PurePosixPath("/xl", target.replace("\\", "/")))
-            return names[re.sub(r"/[^/]+/\.\./", "/", at).removeprefix("/").removeprefix("xl/xl/").lower()]
-        except (KeyError, StopIteration, ET.ParseError) as error:
-            raise BrokenFile(f"The sheet {sheet!r} is not where the workbook says. Save it again.") from error
+        parts = {part.filename.lower(): part for part in archive.infolist()}
+    try:
+        known = {one.get("name"): one for one in _elements(path, parts[WORKBOOK]) if _is(one, "sheet")}
+        wanted = next(value for name, value in known[sheet].items() if name.endswith("}id"))
+        relations = _elements(path, parts[RELATIONS])
+        target = next(str(one.get("Target")) for one in relations if one.get("Id") == wanted)
+        at = posixpath.normpath(posixpath.join("xl", target.replace("\\", "/"))).lower()
+        return parts[at.lstrip("/").replace("xl/xl/", "xl/")]  # some write it from the top without a slash
+    except (KeyError, StopIteration, ET.ParseError) as error:
+        raise BrokenFile(f"The sheet {sheet!r} is not where the workbook says. Save it again.") from error
 
 
-def _rows(path: Path, part: str) -> Iterator[bytes]:
+def _elements(path: Path, part: zipfile.ZipInfo) -> Iterator[ET.Element]:
+    with _open(path, part) as xml:
+        return ET.fromstring(xml.read()).iter()  # noqa: S314  the check has refused entities
+
+
+def _is(element: ET.Element, name: str) -> bool:
+    return element.tag.endswith(f"}}{name}")
+
+
+def _open(path: Path, part: zipfile.ZipInfo) -> BinaryIO:
+    """The check has counted what comes out of it."""
+    return open_entry(path, part, Meter(sys.maxsize, sys.maxsize))
+
+
+def _rows(path: Path, part: zipfile.ZipInfo) -> Iterator[bytes]:
     """Each row of the part, from its attributes on: cut without parsing, because most hold no error."""
-    with zipfile.ZipFile(path) as archive, archive.open(part) as xml:
+    with _open(path, part) as xml:
         rest = xml.read(BLOCK)
         while not (begin := BEGIN.search(rest)) and (block := xml.read(BLOCK)):
             rest += block

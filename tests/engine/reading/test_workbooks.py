@@ -141,7 +141,14 @@ class TestErrors:
         rows = self.rows(make(with_error_cells(content, {f"B{place}": "#N/A" for place in range(1, 41, 3)})))
         assert [row[1] for row in rows] == ["x" if place % 3 else "#N/A" for place in range(40)]
 
-    @pytest.mark.parametrize("target", ["/xl/worksheets/sheet1.xml", "../xl/worksheets/sheet1.xml"])
+    def test_they_are_shown(self, make: Make) -> None:
+        path = make(with_error_cells(workbook_bytes({"A": [["id", "name"], [1, "x"]]}), {"B2": "#N/A"}))
+        seen = preview(path, detect(path, "a.xlsx", LIMITS), 5, limits=LIMITS)
+        assert seen.rows == (("1", "#N/A"),)
+
+    @pytest.mark.parametrize(
+        "target", ["/xl/worksheets/sheet1.xml", "xl/worksheets/sheet1.xml", "../xl/worksheets/sheet1.xml"]
+    )
     def test_the_sheet_is_found_by_any_way_to_write_where_it_is(self, make: Make, target: str) -> None:
         parts = parts_of(with_error_cells(workbook_bytes({"A": [["id"], [1]]}), {"A2": "#N/A"}))
         relations = "xl/_rels/workbook.xml.rels"
