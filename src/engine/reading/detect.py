@@ -103,6 +103,8 @@ def _detect_json_lines(
 ) -> Detected:
     objects = list(islice(read_objects(io.StringIO(text, newline=""), limits.record_bytes), limits.head_rows))
     names = column_names(objects, limits.columns)
+    if not names:
+        raise EmptyFile("Its lines have no member with a name. Send one with columns.")
     rows = [[values.get(name, "") for name in names] for _, values in objects]
     columns, decimal = guess_columns(names, rows)
     return Detected(

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from src.domain.errors import DomainError
@@ -42,6 +42,7 @@ def look(folder_of: pytest.TempPathFactory, content: bytes) -> None:
 
 
 @given(CONTENTS)
+@example(b"{}")
 @settings(deadline=None)
 def test_any_text_or_noise(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     look(tmp_path_factory, content)
