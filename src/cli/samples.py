@@ -51,7 +51,8 @@ def samples() -> None:
         time.sleep(0.5)
     click.echo("The samples:")
     for row in rows:
-        counts = f"{row.inserted} loaded, {row.duplicate} there already, {row.rejected} refused"
+        loaded = row.inserted + row.updated  # who was visited before may be known by the id already
+        counts = f"{loaded} loaded, {row.duplicate} there already, {row.rejected} refused"
         click.echo(f"  {row.file_name:<18} {row.rows_read} rows: {counts} (/api/v1/imports/{row.id}/rejects)")
     with services() as s:
         _, figures = s.indicator_rows.angel_productivity(SHOWN)
