@@ -27,4 +27,8 @@ def excuse(error: BaseException | None) -> DomainError | None:
             fault = migration_fault(s)
     except DomainError as unavailable:
         return unavailable
-    return OtherRelease(f"Repeat the request when the release is in place: {fault}.") if fault else None
+    if not fault:
+        return None
+    excused = OtherRelease(f"Repeat the request when the release is in place: {fault}.")
+    excused.__cause__ = error  # the log says what was not there
+    return excused

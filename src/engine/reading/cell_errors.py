@@ -22,8 +22,8 @@ BEGIN = re.compile(rb"<(\w+:)?sheetData\b")
 CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c\s*>)", re.DOTALL)
 TYPE = re.compile(rb"""\st\s*=\s*["']e["']""")
 FIRST = b' r="'  # where programs write a row's number
-ROW_NUMBER = re.compile(rb"""\sr\s*=\s*["']([0-9]+)["']""")
-COLUMN = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]+)[0-9]+["']""")
+ROW_NUMBER = re.compile(rb"""\sr\s*=\s*["']([0-9]{1,7})["']""")
+COLUMN = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,3})[0-9]+["']""")
 VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]*)<")
 
 
@@ -112,7 +112,7 @@ def _in_row(cells: bytes) -> Iterator[tuple[int, CellError]]:
         place = _place(said[1]) if said else place + 1
         value = VALUE.search(cell[2] or b"")
         if value and TYPE.search(cell[1]) and (text := value[1].strip()):
-            yield place, CellError(text.decode())
+            yield place, CellError(text.decode(errors="replace"))
 
 
 def _place(letters: bytes) -> int:
