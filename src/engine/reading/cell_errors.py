@@ -101,8 +101,10 @@ def _errors(rows: Iterable[bytes]) -> Iterator[tuple[int, dict[int, CellError]]]
         else:
             since += 1
         if may_hold_errors(row) and (errors := dict(_in_row(row))):
-            said = ROW_NUMBER.search(numbered)
-            yield int(said[1] if said else 0) + since, errors
+            said = ROW_NUMBER.search(numbered, 0, numbered.find(b">"))
+            if said is None:
+                raise BrokenFile("A row of the sheet has a number that no row can have. Save it again.")
+            yield int(said[1]) + since, errors
 
 
 def _in_row(cells: bytes) -> Iterator[tuple[int, CellError]]:

@@ -10,7 +10,7 @@ from src.engine.reading.cell_errors import CellError
 from src.engine.reading.detect import detect
 from src.engine.reading.preview import preview
 from src.engine.reading.workbooks import cell_text, check_workbook, sheet_cells, sheet_rows
-from src.engine.values import ReadLimits
+from src.engine.values import BrokenFile, ReadLimits
 from tests.engine.making import SANDBOX, Make, parts_of, with_error_cells, workbook_bytes, zipped
 
 LIMITS = ReadLimits(sandbox=SANDBOX)
@@ -131,6 +131,15 @@ class TestErrors:
         sheet = parts["xl/worksheets/sheet1.xml"].replace(b"</sheetData>", rows + b"</sheetData>")
         found = self.rows(make(zipped({**parts, "xl/worksheets/sheet1.xml": sheet})))
         assert [row[: len(expected[0])] for row in found[1:]] == expected
+
+    def test_a_row_whose_number_no_row_can_have_is_told(self, make: Make) -> None:
+        """Its errors could be those of any row."""
+        parts = parts_of(with_error_cells(workbook_bytes({"A": [["id"], [1]]}), {"A2": "#N/A"}))
+        sheet = parts["xl/worksheets/sheet1.xml"]
+        spoiled = sheet.replace(b'<row r="2"', b'<row r="' + b"9" * 5000 + b'"')
+        assert spoiled != sheet
+        with pytest.raises(BrokenFile, match="number that no row can have"):
+            self.rows(make(zipped({**parts, "xl/worksheets/sheet1.xml": spoiled})))
 
     @pytest.mark.parametrize("block", [7, 64, 1000])
     def test_they_are_found_wherever_blocks_end(
