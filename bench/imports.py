@@ -241,7 +241,7 @@ def measure_size(rows: int, tuning: Tuning) -> str:
 
 
 def run(dataset: str, tuning: Tuning, given: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """One dataset on one server: all ways by turns, and once the other tools; and the parts of the time."""
+    """One dataset on one server: all ways by turns, and where the time of the service went."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-imports-")))
         app = stack.enter_context(service(folder, tuning))
@@ -253,10 +253,9 @@ def run(dataset: str, tuning: Tuning, given: argparse.Namespace) -> tuple[list[s
             "the service": bench.load,
             "the service, in bulk": partial(bench.load, is_bulk=True),
         }
-        seconds = measure(bench, ways, given.rounds)
         if given.peers:
-            others = peers(bench.resolved, libpq(url), bench.table, COLUMNS[dataset], folder)
-            seconds |= measure(bench, dict(others), 1)
+            ways |= peers(bench.resolved, libpq(url), bench.table, COLUMNS[dataset], folder)
+        seconds = measure(bench, ways, given.rounds)
         return report(bench, tuning, seconds), parts_of(bench, tuning)
 
 

@@ -18,11 +18,14 @@ SECONDS = 60.0
 
 
 class TunedPostgres(Postgres):
-    """As the compose file starts it, but for a compression that the wheel lacks: the later option counts."""
+    """As the compose file starts it, but for a compression that the wheel lacks: the later option counts.
+
+    The one that it has would take 4 of the 15 s of an import in bulk of 2,000,000 rows; the other takes nothing.
+    """
 
     def argv(self) -> list[str]:
         found = {name: default or value for name, default, value in OPTION.findall(COMPOSE.read_text())}
-        found["wal_compression"] = "pglz"
+        found["wal_compression"] = "off"
         return [*super().argv(), *(f"-c{name}={value}" for name, value in found.items())]
 
 
