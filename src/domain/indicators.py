@@ -1,5 +1,6 @@
 """Indicators: which days, grouped how, and the figures of each group with the change since the one before."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Any, Literal, Self, get_args
@@ -61,6 +62,19 @@ class Period:
             return replace(self, first=one_before(first, group), last=first - timedelta(days=1))
         except OverflowError as error:
             raise _bad("/from", "There are no days before these.") from error
+
+    def parts(self, group: Group) -> Iterator[date | int]:
+        """Each day, week or month that it has a day of, or each weekday; without both ends, none."""
+        if self.first is None or self.last is None:
+            return
+        days = range(begin(self.first, group).toordinal(), self.last.toordinal() + 1)
+        if group == "weekday":
+            yield from sorted(date.fromordinal(day).isoweekday() for day in days[:7])
+        elif group == "month":
+            for month in range(_months(self.first), _months(self.last) + 1):
+                yield date(month // 12, month % 12 + 1, 1)
+        else:
+            yield from map(date.fromordinal, days[:: 7 if group == "week" else 1])
 
     def parted_months(self, today: date) -> list[date]:
         """Months of which it has some days only, and the one in which open ones turn overdue."""
@@ -132,6 +146,11 @@ def one_before(first: date, group: Group) -> date:
     if group == "month":
         return (first - timedelta(days=1)).replace(day=1)
     return first - timedelta(days=7 if group == "week" else 1)
+
+
+def _months(day: date) -> int:
+    """Of all years before its own, and those of its own before it."""
+    return day.year * 12 + day.month - 1
 
 
 def _bad(pointer: str, message: str) -> BadPeriod:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from itertools import islice
 from typing import Any, Literal
 
 from sqlalchemy.orm import Session
@@ -57,7 +58,7 @@ class IndicatorService:
             group=group,
             at_most=at_most,
         )
-        counted = self._counted(scope)
+        counted = self._with_empty_parts(scope, self._counted(scope))
         former = self._former(scope, counted) if is_compared else {}
         known = self._delays(scope, counted, delays)
         lines = []
@@ -69,10 +70,16 @@ class IndicatorService:
         return Indicator(moment.as_of, lines)
 
     def _counted(self, scope: Scope) -> list[Counted]:
-        counted = self.indicators.figures(scope)
-        if len(counted) > MOST_ROWS:
-            raise TooManyFigures(f"At most {MOST_ROWS} lines: ask for fewer days, names or parts.")
-        return counted
+        return _if_not_too_many(self.indicators.figures(scope))
+
+    def _with_empty_parts(self, scope: Scope, counted: list[Counted]) -> list[Counted]:
+        """A trend between two days tells of parts without any, too: a line has no gap there."""
+        if scope.noun != "trend" or scope.group is None:
+            return counted
+        known = {figures.period for _, figures in counted}
+        empty = (part for part in scope.period.parts(scope.group) if part not in known)
+        counted += (Counted(None, Figures(None, part)) for part in islice(empty, MOST_ROWS + 1))
+        return _if_not_too_many(counted)
 
     def _delays(
         self, scope: Scope, counted: list[Counted], wanted: Delays
@@ -95,6 +102,12 @@ class IndicatorService:
     def _one_before(self, scope: Scope, group: Group) -> list[Counted]:
         before = scope.period.one_before(group)
         return self._counted(replace(scope, period=before)) if before else []
+
+
+def _if_not_too_many(counted: list[Counted]) -> list[Counted]:
+    if len(counted) > MOST_ROWS:
+        raise TooManyFigures(f"At most {MOST_ROWS} lines: ask for fewer days, names or parts.")
+    return counted
 
 
 def _followed(

@@ -128,6 +128,15 @@ def counted(visits: list[Visit], noun: str, group: str | None) -> dict[Any, dict
     return dict(found)
 
 
+def empty(first: str, last: str, group: str) -> dict[Any, dict[str, int]]:
+    """Nothing, on each day of a trend between two days."""
+    begin, end = date.fromisoformat(first), date.fromisoformat(last)
+    days = [begin + timedelta(days=day) for day in range((end - begin).days + 1)]
+    noons = [datetime(day.year, day.month, day.day, 12) for day in days]
+    periods = [Visit("", "", "0", noon, noon).period(group) for noon in noons]
+    return {(None, period): dict.fromkeys(PARTS, 0) for period in periods}
+
+
 def shown(rows: list[dict[str, Any]], noun: str) -> dict[Any, dict[str, int]]:
     return {
         (row.get(NOUNS[noun] or ""), row.get("period")): {part: row[part] for part in PARTS} for row in rows
@@ -142,6 +151,8 @@ def test_counts_equal_brute_force_for_every_question(viewer: Caller, visits: lis
             question = {"first": first, "last": last, "angel": angel, "polo": polo}
             rows = ask(viewer, noun, group=group, delays="never", **question)
             wanted = counted(chosen(visits, **question), noun, group)
+            if noun == "trend" and first and last:
+                wanted = empty(first, last, str(group)) | wanted
             assert shown(rows, noun) == wanted, (question, group)
 
 
@@ -283,10 +294,17 @@ class TestCompare:
     def test_a_weekday_with_the_same_weekday_of_the_days_before(self, viewer: Caller) -> None:
         for day in (3, 10, 10):
             an_atendimento(data_limite=LIMIT.replace(day=day), data_de_atendimento=LIMIT.replace(day=day))
-        (row,) = ask(
+        rows = ask(
             viewer, "trend", group="weekday", first="2024-01-08", last="2024-01-14", compare="previous"
         )
-        assert (row["period"], row["total"], row["previous"]["total"]) == ("Wednesday", 2, 1)
+        wanted = {day: (2, 1) if day == "Wednesday" else (0, 0) for day in WEEKDAYS}
+        assert {row["period"]: (row["total"], row["previous"]["total"]) for row in rows} == wanted
+
+    def test_a_day_without_any_with_the_day_before_it(self, viewer: Caller) -> None:
+        an_atendimento(data_limite=LIMIT, data_de_atendimento=LIMIT)
+        rows = ask(viewer, "trend", first="2024-01-10", last="2024-01-12", compare="previous")
+        found = [(row["period"], row["total"], row["previous"]["total"]) for row in rows]
+        assert found == [("2024-01-10", 1, 0), ("2024-01-11", 0, 1), ("2024-01-12", 0, 0)]
 
 
 class TestBadQuestions:
@@ -317,7 +335,11 @@ class TestBadQuestions:
             an_atendimento(data_limite=LIMIT.replace(day=day), data_de_atendimento=None)
         monkeypatch.setattr("src.repositories.indicators.MOST_ROWS", 3)
         monkeypatch.setattr("src.services.indicators.MOST_ROWS", 3)
-        answer = viewer.get("/api/v1/indicators/trend?group_by=day")
+        for days in ("", "&from=2024-01-01&to=2024-01-04"):
+            answer = viewer.get(f"/api/v1/indicators/trend?group_by=day{days}")
+            assert (answer.status_code, answer.json["type"]) == (400, "/problems/too-many-figures")
+        assert len(ask(viewer, "trend", first="2024-01-05", last="2024-01-07")) == 3
+        answer = viewer.get("/api/v1/indicators/trend?from=0001-01-01&to=9999-12-31")
         assert (answer.status_code, answer.json["type"]) == (400, "/problems/too-many-figures")
 
     @each("first", ["0001-01-01", "9999-12-31"])
@@ -325,6 +347,7 @@ class TestBadQuestions:
         for group in GROUPS:
             assert ask(viewer, "clients", group=group, first=first, last=first) == []
             assert ask(viewer, "angels", group=group, first=first, last=first) == []
+            assert [row["total"] for row in ask(viewer, "trend", group=group, first=first, last=first)] == [0]
 
     def test_days_may_come_first_when_that_is_said(self, viewer: Caller) -> None:
         answer = viewer.get("/api/v1/indicators/angels?from=03/04/2024&to=2024-04-05&date_order=dmy")
