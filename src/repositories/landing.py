@@ -48,8 +48,10 @@ class Landing:
         low, high = self.session.execute(text("SELECT min(line), max(line) FROM staging")).one()
         if low is None:
             return Landed()
+        self.lines = (low, high)
         if self.is_upsert:
-            self._hold_matches()
+            self.session.execute(text(MATCHED))
+            self._hold_matches(low, high)
         with self._foreign_keys():
             landed = self._write(low, high)
         if not self.is_upsert:
@@ -62,27 +64,45 @@ class Landing:
         reason to silence what else is checked by triggers, such as constraints that are deferrable."""
         return foreign_keys_silenced(self.session) if self.staging.references else nullcontext()
 
-    def _hold_matches(self) -> None:
-        """Lock the rows that are there, in the order of their ids, and note them."""
+    def _hold_matches(self, low: int, high: int) -> int:
+        """Lock the rows that are there, in the order of their ids, and note those that were not noted yet."""
         dataset = self.target.dataset
         same = f't.{dataset.key_column} = s."{self.staging.key}" AND {self.target.is_present}'
-        self.session.execute(text(MATCHED))
-        self._run(
+        found = self._run(
             f"""INSERT INTO matched SELECT s.line, t.id FROM staging s JOIN {dataset.table} t ON {same}
-                ORDER BY t.id FOR NO KEY UPDATE OF t"""
+                WHERE s.line BETWEEN :low AND :high AND s.line NOT IN (SELECT line FROM matched)
+                ORDER BY t.id FOR NO KEY UPDATE OF t""",
+            low=low,
+            high=high,
         )
         self.session.execute(text("ANALYZE matched"))
+        return found
 
     def _write(self, low: int, high: int) -> Landed:
         try:
             with self.session.begin_nested():
                 return self._written(low, high)
         except (IntegrityError, DataError) as error:
+            if _is_overtaken(error) and self._look_again(low, high):
+                return self._write(low, high)
             if low == high:
                 self._note(low, error)
                 return Landed()
         middle = (low + high) // 2
         return self._write(low, middle).plus(self._write(middle + 1, high))
+
+    def _look_again(self, low: int, high: int) -> bool:
+        """Judge rows by what another writer has made meanwhile, all at once; whether that tells anything.
+
+        None of these is written, so what is there with their keys is another's.
+        """
+        find = self._hold_matches if self.is_upsert else self.staging.reject_present
+        found = find(low, high)
+        if (low, high) == self.lines:  # a part of them would not tell what the others give up
+            before = self.staging.count()
+            self.staging.reject_taken("upsert" if self.is_upsert else "insert")
+            found += before - self.staging.count()
+        return found > 0
 
     def _written(self, low: int, high: int) -> Landed:
         if not self.is_upsert:
@@ -145,16 +165,19 @@ class Landing:
 
     def _note(self, line: int, error: IntegrityError | DataError) -> None:
         """What another writer was quicker with is a duplicate, or taken; everything else is refused."""
-        state = getattr(error.orig, "sqlstate", "")
         constraint = (
             getattr(getattr(error.orig, "diag", None), "constraint_name", None) or "a rule of the table"
         )
-        if state not in OVERTAKEN:
+        if not _is_overtaken(error):
             self.staging.note_fault(line, "refused", f"It breaks {constraint}.")
-        elif not (self.staging.reject_overtaken(line) or self.staging.reject_present(line)):
+        elif not self.staging.reject_overtaken(line):
             self.staging.note_fault(line, "already_there", "")
 
     def _run(self, statement: str, **values: int) -> int:
         bound = {"import_id": self.import_id, **values}
         used = {name: value for name, value in bound.items() if f":{name}" in statement}
         return int(self.session.execute(text(statement), used).rowcount)  # type: ignore[attr-defined]  # a result
+
+
+def _is_overtaken(error: IntegrityError | DataError) -> bool:
+    return getattr(error.orig, "sqlstate", "") in OVERTAKEN

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from src.domain.paging import Page, PageQuery
@@ -17,9 +17,10 @@ class OwnedRepository(Repository[M]):
 
     def get_own(self, id_: UUID, owner_id: UUID | None, *, is_locked: bool = False) -> M:
         """The row as it is now, when this owner has it; locked, who wants to change it, too, waits."""
-        statement = self._select().where(self.tie == id_).execution_options(populate_existing=True)
         if is_locked:  # others may still point to it
-            statement = statement.with_for_update(of=self.model, key_share=True)
+            lock = select(self.tie).where(self.tie == id_).with_for_update(key_share=True)
+            self.session.execute(lock)  # by itself: after a wait, rows joined to it would be those of before
+        statement = self._select().where(self.tie == id_).execution_options(populate_existing=True)
         found: M | None = self.session.scalar(statement)
         if found is None or (owner_id is not None and getattr(found, self.owner) != owner_id):
             raise self.missing

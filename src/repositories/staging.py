@@ -120,13 +120,13 @@ class Staging:
             self._reject_second(self.key, "duplicate")
             self._drop_faulty()
 
-    def reject_present(self, line: int | None = None) -> int:
-        """Rows whose key is in the table already, or only the one of this line; how many."""
+    def reject_present(self, low: int | None = None, high: int | None = None) -> int:
+        """Rows whose key is in the table already, or only those of some lines; how many."""
         if self.key is None:
             return 0
         table, column = self.target.dataset.table, self.target.dataset.key_column
         source = f'FROM staging s JOIN {table} t ON t.{column} = s."{self.key}" AND {self.target.is_present}'
-        only = "" if line is None else f" WHERE s.line = {line}"
+        only = "" if low is None else f" WHERE s.line BETWEEN {low} AND {high}"
         found = self._fault(self.key, "already_there", source + only, detail=self.target.as_record)
         self._drop_faulty()
         return found

@@ -43,6 +43,13 @@ class Imports:
             )
             return imported
 
+    def draft(self, dataset: str, content: str) -> Import:
+        """An import that waits for its owner."""
+        file = self.files.add(self.owner, content=content.encode())
+        look = self.look(dataset, file, Terms())
+        with services() as s:
+            return s.imports.draft(file, dataset_of(dataset), look, Terms(), self.owner)
+
     def look(self, dataset: str, file: Any, terms: Terms) -> Look:
         mine = adapters()
         return look_at(
