@@ -1,5 +1,6 @@
 """Indicators: which days, grouped how, and the figures of each group with the change since the one before."""
 
+from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -54,12 +55,14 @@ class Period:
             raise _bad("/from", "There are no such days before these.") from error
 
     def one_before(self, group: Group) -> Self | None:
-        """The day, week or month before the one in which it begins; None if it has no beginning."""
+        """The day, week or month before the one in which it begins, and that one if it has only a part of it;
+        None if it has no beginning."""
         if self.first is None:
             return None
         first = begin(self.first, group)
         try:
-            return replace(self, first=one_before(first, group), last=first - timedelta(days=1))
+            last = first - timedelta(days=1) if first == self.first else end(first, group)
+            return replace(self, first=one_before(first, group), last=last)
         except OverflowError as error:
             raise _bad("/from", "There are no days before these.") from error
 
@@ -139,6 +142,12 @@ def begin(day: date, group: Group) -> date:
     if group == "month":
         return day.replace(day=1)
     return day - timedelta(days=day.weekday()) if group == "week" else day
+
+
+def end(first: date, group: Group) -> date:
+    """The last day of the week or month that begins here, as far as there are days."""
+    days = monthrange(first.year, first.month)[1] if group == "month" else 7 if group == "week" else 1
+    return date.fromordinal(min(first.toordinal() + days - 1, date.max.toordinal()))
 
 
 def one_before(first: date, group: Group) -> date:

@@ -113,9 +113,9 @@ def _if_not_too_many(counted: list[Counted]) -> list[Counted]:
 def _followed(
     before: list[Counted], counted: list[Counted], group: Group
 ) -> dict[tuple[int | None, object], Figures]:
-    """The figures of each day, week or month, by the one that follows it."""
+    """The figures of each day, week or month, all of it, by the one that follows it."""
     found: dict[tuple[int | None, object], Figures] = {}
-    known = {(key, figures.period): figures for key, figures in (*before, *counted)}
+    known = {(key, figures.period): figures for key, figures in (*counted, *before)}
     for key, figures in counted:
         if isinstance(figures.period, date):
             former = known.get((key, one_before(figures.period, group)))

@@ -289,7 +289,24 @@ class TestCompare:
                 an_atendimento(data_limite=moment, data_de_atendimento=moment)
         rows = ask(viewer, "trend", group=group, first=first, compare="previous")
         found = [(row["total"], row["previous"]["total"]) for row in rows]
-        assert found == ([(3, 0)] if group == "week" else [(2, 1), (3, 2)])
+        assert found == ([(3, 2)] if group == "week" else [(2, 1), (3, 2)])
+
+    @each(("group", "first"), [("week", "2024-01-10"), ("month", "2024-01-20")])
+    @each("noun", ["trend", "angels", "clients"])
+    def test_all_of_the_one_before_counts_also_if_the_period_begins_within_it(
+        self, viewer: Caller, noun: str, group: str, first: str
+    ) -> None:
+        for day, count in (("2024-01-08", 2), ("2024-01-20", 1), ("2024-02-05", 1)):
+            moment = datetime.fromisoformat(f"{day}T12:00")
+            for _ in range(count):
+                an_atendimento(id_cliente="7", data_limite=moment, data_de_atendimento=moment)
+        an_atendimento(id_cliente="7", data_limite=datetime(2024, 1, 12, 12), data_de_atendimento=None)
+        rows = ask(viewer, noun, group=group, first=first, compare="previous")
+        found = [(row["period"], row["total"], row["previous"]["total"]) for row in rows]
+        if group == "month":
+            assert found == [("2024-01-01", 1, 0), ("2024-02-01", 1, 4)]
+        else:
+            assert found == [("2024-01-08", 1, 0), ("2024-01-15", 1, 3), ("2024-02-05", 1, 0)]
 
     def test_a_weekday_with_the_same_weekday_of_the_days_before(self, viewer: Caller) -> None:
         for day in (3, 10, 10):
