@@ -5,8 +5,9 @@ from typing import Any
 from flask import Response
 
 from src.api.authentication import actor
-from src.api.blueprint import OPERATOR, VIEWER, Blueprint
+from src.api.blueprint import OPERATOR, VIEWER, Blueprint, body_fingerprint
 from src.api.conditional import check_if_match, with_etag
+from src.api.idempotency import kept, once, respond
 from src.api.lists import listing
 from src.api.ranges import check_range
 from src.api.schemas.atendimentos import (
@@ -22,7 +23,8 @@ from src.api.schemas.atendimentos import (
 )
 from src.api.schemas.lists import ListQuery
 from src.api.schemas.local_times import DateOrderQuery
-from src.wiring import services
+from src.services.idempotency import Answer
+from src.wiring import Services, services
 
 blp = Blueprint(
     "atendimentos",
@@ -47,7 +49,7 @@ def list_atendimentos(query: dict[str, Any]) -> Response:
     )
 
 
-@blp.post(ALL, needs=OPERATOR)
+@blp.post(ALL, needs=OPERATOR, takes_key=True)
 @blp.arguments(DateOrderQuery, location="query")
 @blp.arguments(AtendimentoCreateSchema)
 @blp.response(201, AtendimentoSchema)
@@ -55,10 +57,14 @@ def create_atendimento(_query: dict[str, Any], body: dict[str, Any]) -> Response
     """Record an atendimento. A client, angel or polo that is not there yet is made."""
     body.pop("date_order", None)
     with services() as s:
-        made = s.atendimentos.record(**body)
+        return respond(once(s, body_fingerprint(), lambda: _recorded(s, body)))
+
+
+def _recorded(s: Services, body: dict[str, Any]) -> Answer:
+    made = s.atendimentos.record(**body)
     answer = with_etag(made, ATENDIMENTO, 201)
     answer.headers["Location"] = f"/api/v1/atendimento/{made.id}"
-    return answer
+    return kept(answer)
 
 
 @blp.get(ONE, needs=VIEWER)

@@ -15,7 +15,7 @@ HEADER = "Idempotency-Key"
 def once(s: Services, fingerprint: str, make: Callable[[], Answer]) -> Answer:
     """Make the answer in this unit of work, or replay the first one, if the caller sent a key.
 
-    All requests that start a job come through here: what they ask for with `notify` is promised here.
+    All requests that start a job come through here, too: what they ask for with `notify` is promised here.
     """
     key = request.headers.get(HEADER)
     key = key.strip().strip('"') if key is not None else None
@@ -29,6 +29,12 @@ def once(s: Services, fingerprint: str, make: Callable[[], Answer]) -> Answer:
         return answer
 
     return s.idempotency.once(actor().account_id, key, f"{fingerprint} {wish}", made)
+
+
+def kept(response: Response) -> Answer:
+    """A record's answer, to be given again."""
+    headers = {name: response.headers[name] for name in ("ETag", "Location")}
+    return Answer(response.status_code, response.get_json(), headers)
 
 
 def respond(answer: Answer) -> Response:

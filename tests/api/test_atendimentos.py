@@ -185,6 +185,18 @@ class TestCreate:
     def test_without_an_outside_id_there_may_be_many_alike(self, operator: Caller) -> None:
         assert [post(operator, id_atendimento=None).status_code for _ in range(2)] == [201, 201]
 
+    def test_the_same_request_with_the_same_key_is_one_visit(self, operator: Caller) -> None:
+        first, again, other = (
+            operator.post(ALL, json=VISIT | {"polo": polo}, headers={"Idempotency-Key": "k1"})
+            for polo in ("Centro", "Centro", "Norte")
+        )
+        assert (first.status_code, again.status_code, other.status_code) == (201, 201, 422)
+        assert again.headers["Idempotency-Replayed"] == "true"
+        for name in ("ETag", "Location"):
+            assert again.headers[name] == first.headers[name]
+        assert again.json == first.json == operator.get(first.headers["Location"]).json
+        assert operator.get(ALL).json["data"] == [first.json]
+
     def test_a_viewer_may_read_and_not_write(self, viewer: Caller, operator: Caller) -> None:
         address = post(operator).headers["Location"]
         assert viewer.get(address).status_code == viewer.get(ALL).status_code == 200
