@@ -19,13 +19,36 @@ SETTINGS = ("SET LOCAL statement_timeout = 0", "SET LOCAL lock_timeout = 0", "SE
 
 @dataclass
 class Undone:
-    """What an undo did: rows removed, restored, and kept because they are used or were changed since."""
+    """What an undo did: rows removed, restored, and kept because they are used or were changed since, or
+    because another row has a former value of theirs by now."""
 
     removed: int = 0
     restored: int = 0
     kept: int = 0
     kept_rows: list[str] = field(default_factory=list)
     names_removed: dict[str, int] = field(default_factory=dict)
+
+
+# Rows whose former value another row has by now, and keeps: one that is not put back gives nothing up, so
+# whoever had its value before it is not put back either, and so on.
+NOT_PUT_BACK = """
+    INSERT INTO not_put_back WITH RECURSIVE former AS (
+        SELECT DISTINCT ON (c.row_id) c.row_id, c.before ->> '{name}' AS value
+        FROM import_change c WHERE c.import_id = ANY (:parts) AND c.before ->> 'deleted_at' IS NULL
+            AND (SELECT version FROM {table} t WHERE t.id = c.row_id) = (SELECT max(version)
+                FROM import_change last WHERE last.import_id = ANY (:parts) AND last.row_id = c.row_id)
+        ORDER BY c.row_id, c.version
+    ), wish AS (
+        SELECT former.row_id, holder.id AS holder, giver.row_id IS NOT NULL AS gives
+        FROM former JOIN {table} holder ON holder.{name} = former.value
+            AND holder.deleted_at IS NULL AND holder.id <> former.row_id
+        LEFT JOIN former giver ON giver.row_id = holder.id AND giver.value IS DISTINCT FROM holder.{name}
+    ), denied AS (
+        SELECT row_id FROM wish WHERE NOT gives
+        UNION
+        SELECT wish.row_id FROM denied JOIN wish ON wish.holder = denied.row_id
+    ) SELECT row_id FROM denied ON CONFLICT DO NOTHING
+"""
 
 
 class FormerValuesTaken(Conflict):
@@ -88,12 +111,17 @@ class Undoing:
         return self._count(f"DELETE FROM {self._table} t WHERE {' AND '.join(conditions)}")
 
     def _restore_all(self) -> int:
+        self.session.execute(
+            text("CREATE TEMP TABLE not_put_back (row_id bigint PRIMARY KEY) ON COMMIT DROP")
+        )
+        for name in self.target.dataset.unique or {}:
+            self.session.execute(text(NOT_PUT_BACK.format(table=self._table, name=name)), self.values)
         try:
             with self.session.begin_nested():
                 return sum(self._restore(part) for part in self.parts)
         except IntegrityError as error:
             raise FormerValuesTaken(
-                "A former value, such as an e-mail address, belongs to another row by now. Change that first."
+                "Just now, another row was given a former value, such as an e-mail address. Undo it again."
             ) from error
 
     def _restore(self, part: UUID) -> int:
@@ -114,7 +142,8 @@ class Undoing:
             f"""WITH restored AS (
                     UPDATE {self._table} t SET {sets}, updated_at = now()
                     FROM import_change c, jsonb_populate_record(NULL::{self._table}, c.before) b
-                    WHERE c.import_id = :part AND t.id = c.row_id AND t.version = c.version RETURNING t.id)
+                    WHERE c.import_id = :part AND t.id = c.row_id AND t.version = c.version
+                        AND c.row_id NOT IN (SELECT row_id FROM not_put_back) RETURNING t.id)
                 DELETE FROM import_change USING restored WHERE import_id = :part AND row_id = restored.id""",
             part=part,
         )

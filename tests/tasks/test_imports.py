@@ -359,16 +359,42 @@ class TestUndo:
         assert len(visits()) == 3
         assert imports.read(first.id).undone_at is None
 
-    def test_a_former_value_that_somebody_has_by_now_is_told(self, imports: Imports) -> None:
+    def test_a_row_whose_former_value_somebody_has_by_now_is_kept_and_named(self, imports: Imports) -> None:
+        imports.load("clients", CLIENTS)
+        second = imports.load("clients", CLIENTS.replace("ana@", "new@").replace("rui@", "neu@"))
+        imports.load("clients", CLIENTS.splitlines()[0] + "\nc9,Eva,ana@example.org,2000-01-01,,\n")
+        undone = imports.undo(second)
+        assert (undone["restored"], undone["kept"], undone["kept_rows"]) == (1, 1, ["c1"])
+        assert [row[2] for row in clients()] == ["new@example.org", "rui@example.org", "ana@example.org"]
+
+    def test_a_former_value_that_somebody_takes_meanwhile_is_told(
+        self, imports: Imports, workshop: Workshop
+    ) -> None:
         imports.load("clients", CLIENTS)
         second = imports.load("clients", CLIENTS.replace("ana@", "new@"))
-        imports.load("clients", CLIENTS.splitlines()[0] + "\nc9,Eva,ana@example.org,2000-01-01,,\n")
         with services() as s:
             job = s.imports.undo(second, imports.owner, is_dry_run=False)
-        assert run_job(job.id, HANDLERS) is JobState.FAILED
+        with workshop.another_database().unit_of_work() as other:
+            other.execute(text("INSERT INTO client (external_id, email) VALUES ('c9', 'ana@example.org')"))
+            undone = workshop.in_thread(lambda: run_job(job.id, HANDLERS))
+            workshop.await_lock_waiters(1)
+        assert undone.result(timeout=30) is JobState.FAILED
         with services() as s:
             assert (s.job_rows.get(job.id).error or {})["slug"] == "former-values-taken"
-        assert [row[2] for row in clients()] == ["new@example.org", "rui@example.org", "ana@example.org"]
+        assert imports.undo(second)["kept_rows"] == ["c1"]
+
+    def test_what_a_kept_row_does_not_give_back_is_put_back_to_nobody(self, imports: Imports) -> None:
+        """Each took the address of the next; beside that, two others swapped theirs."""
+        header = CLIENTS.splitlines()[0]
+        before, after = "abcde", "bcxed"
+        for addresses in (before, after):
+            rows = [f"c{n},Eva,{name}@example.org,2000-01-01,," for n, name in enumerate(addresses)]
+            changed = imports.load("clients", "\n".join([header, *rows]))
+        assert changed.updated == 5
+        imports.load("clients", f"{header}\nc9,Eva,a@example.org,2000-01-01,,\n")
+        undone = imports.undo(changed)
+        assert (undone["restored"], undone["kept_rows"]) == (2, ["c0", "c1", "c2"])
+        assert "".join(row[2][0] for row in clients()) == "bcxdea"
 
     def test_names_that_only_a_changed_row_used_go_with_the_change(self, imports: Imports) -> None:
         imports.load("atendimentos", MOVED.format("Ana", "Leste", "c1"))
