@@ -107,7 +107,7 @@ class ImportService:
         imported.detected, imported.job_id = asdict(look.detected), None
         imported.fingerprint = fingerprint_of(*self._origin(imported), dataset, mapping, imported.mode, terms)
         imported.report = described(dataset, look, mapping, terms.options)
-        self.session.flush()
+        self._forget_what_was_found(imported)
         self.session.expire(imported, ["job"])
         return self.imports.get_own(imported.id, None)
 
@@ -117,6 +117,8 @@ class ImportService:
         """Validate or commit a draft; or answer the import there is of the same file in the same way."""
         imported = self.imports.get_own(imported.id, None, is_locked=True)
         must_be(imported, *NOT_LOADED)
+        if imported.file_id is None and imported.operation_id is None:
+            raise NotInThisState("Its file was deleted. Send the file again.")
         check_mapping(dataset_of(imported.dataset), imported.mapping, imported.headers)
         if imported.is_bulk:
             check_bulk(dataset_of(imported.dataset), imported.mode, by)
@@ -185,6 +187,13 @@ class ImportService:
             self.views.changed(view)
         self.audit.note(None, "import.undone", "import", imported.id)
 
+    def _forget_what_was_found(self, imported: Import) -> None:
+        """Nothing is counted yet, and what a job before has refused is gone."""
+        self.rejects.keep(imported, None)
+        for count in COUNTS:
+            setattr(imported, count, 0)
+        self.session.flush()
+
     def _made(self, file: File, dataset: Dataset, look: Look, terms: Terms, by: Actor) -> Import:
         mapping = terms.mapping if terms.mapping is not None else mapping_of(look.proposals)
         mode = terms.mode or (dataset.default_mode if dataset.key in mapping else "insert")
@@ -230,12 +239,9 @@ class ImportService:
         self.wait_for(self.jobs.enqueue(KIND, args, owner_id=imported.owner_id), imported, by)
 
     def wait_for(self, job: Job, imported: Import, by: Actor) -> None:
-        """This job will load it; nothing is counted yet, and what a job before it refused is gone."""
-        self.rejects.keep(imported, None)
+        """This job will load it."""
         imported.job_id = job.id
-        for count in COUNTS:
-            setattr(imported, count, 0)
-        self.session.flush()
+        self._forget_what_was_found(imported)
         self.session.expire(imported, ["job"])
         action = "import.validated" if imported.is_dry_run else "import.started"
         self.audit.note(by, action, "import", imported.id, dataset=imported.dataset, file=imported.file_name)

@@ -134,6 +134,10 @@ class TestStepByStep:
         assert clerk.delete(f"/api/v1/files/{draft['file_id']}").status_code == 204
         answer = clerk.patch(f"{IMPORTS}/{draft['id']}", json={"mapping": MAPPING})
         assert (answer.status_code, answer.json["type"]) == (404, "/problems/file-not-found")
+        for step in ("validate", "commit"):
+            said = sent(clerk, f"{IMPORTS}/{draft['id']}/{step}", 409)
+            assert said["type"] == "/problems/import-not-in-this-state"
+            assert said["detail"] == "Its file was deleted. Send the file again."
 
     def test_a_draft_is_looked_at_mapped_validated_and_committed(self, clerk: Caller) -> None:
         draft = sent(clerk, f"{IMPORTS}?draft=true", 201, data=form())
@@ -156,6 +160,15 @@ class TestStepByStep:
         assert sent(clerk, f"{IMPORTS}/{draft['id']}/commit", 409)["type"] == (
             "/problems/import-not-in-this-state"
         )
+
+    def test_a_draft_that_is_changed_has_nothing_counted_or_refused(self, clerk: Caller) -> None:
+        draft = sent(clerk, f"{IMPORTS}?draft=true", 201, data=form(mapping=MAPPING))
+        address = f"{IMPORTS}/{draft['id']}"
+        validated = finished(clerk, sent(clerk, f"{address}/validate"))
+        assert (validated["rows_read"], validated["rejected"]) == (3, 2)
+        changed = clerk.patch(address, json={"mode": "insert"}).json
+        assert {changed[name] for name in ("rows_read", "inserted", "rejected")} == {0}
+        assert clerk.get(f"{address}/rejects").json["data"] == []
 
     def test_of_two_drafts_of_one_file_one_is_loaded(self, clerk: Caller) -> None:
         first, second = (
