@@ -76,10 +76,9 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
         """Register a view that is run only when the caller meets the policy."""
         method = options.get("methods", ["GET"])[0]
         takes_key = options.pop("takes_key", False)
+        scope = options.pop("scope", None) or self.scope
         is_for_keys = self.for_keys and needs is not None and not people_only
-        policy = Policy(
-            needs, f"{self.scope}:{'read' if method == 'GET' else 'write'}" if is_for_keys else None
-        )
+        policy = Policy(needs, f"{scope}:{'read' if method == 'GET' else 'write'}" if is_for_keys else None)
 
         def decorate(view: View) -> View:
             doc: dict[str, Any] = view._apidoc  # type: ignore[attr-defined]  # noqa: SLF001  as Blueprint.doc does
@@ -103,8 +102,11 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # flask-smorest
 
         return decorate
 
-    def get(self, rule: str, *, needs: Role | None, people_only: bool = False) -> Decorator:
-        return self.route(rule, needs=needs, people_only=people_only, methods=["GET"])
+    def get(
+        self, rule: str, *, needs: Role | None, people_only: bool = False, scope: str | None = None
+    ) -> Decorator:
+        """`scope`: of what it shows, where that is another noun's: keys need the one for that."""
+        return self.route(rule, needs=needs, people_only=people_only, scope=scope, methods=["GET"])
 
     def post(
         self, rule: str, *, needs: Role | None, people_only: bool = False, takes_key: bool = False

@@ -96,7 +96,7 @@ def delete_client(query: dict[str, Any], client_id: str) -> Response:
     return Response(status=204)
 
 
-@blp.get("/<path:client_id>/atendimentos", needs=VIEWER)
+@blp.get("/<path:client_id>/atendimentos", needs=VIEWER, scope="atendimentos")
 @blp.arguments(ListQuery, location="query")
 @blp.lists(AtendimentoList)
 def list_client_atendimentos(query: dict[str, Any], client_id: str) -> Response:

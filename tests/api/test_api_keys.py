@@ -13,6 +13,7 @@ from src.models import ApiKey
 from src.wiring import Services
 from tests.api.nouns import CSV, FILES, JOBS, KEYS, an_api_key
 from tests.factories.accounts import Caller
+from tests.factories.clients import a_client
 
 
 def use(
@@ -78,6 +79,27 @@ class TestUse:
         refused = use(client, key, JOBS)
         assert (refused.status_code, refused.json["type"]) == (403, "/problems/scope-missing")
         assert "jobs:read" in refused.json["detail"]
+
+    @pytest.mark.parametrize(
+        ("part", "scope"),
+        [
+            ("", "clients:read"),
+            ("/atendimentos", "atendimentos:read"),
+            ("/transactions", "transactions:read"),
+            ("/statistics", "transactions:read"),
+            ("/events", "events:read"),
+            ("/alerts", "alerts:read"),
+        ],
+    )
+    def test_what_a_client_did_needs_the_scope_of_that(
+        self, client: FlaskClient, operator: Caller, part: str, scope: str
+    ) -> None:
+        a_client("c1")
+        address = f"/api/v1/clients/c1{part}"
+        assert use(client, an_api_key(operator, scope)["key"], address).status_code == 200
+        others = [one for one in SCOPES if one != scope]
+        refused = use(client, an_api_key(operator, *others)["key"], address)
+        assert (refused.status_code, refused.json["type"]) == (403, "/problems/scope-missing")
 
     def test_scopes_never_exceed_the_role(self, client: FlaskClient, viewer: Caller) -> None:
         key = an_api_key(viewer, *SCOPES)["key"]
