@@ -36,18 +36,23 @@ blp = Blueprint(
 @blp.doc(requestBody={"content": {"multipart/form-data": {"schema": EtlFormSchema}}, "required": True})
 @blp.response(202, JobSchema)
 def start_etl(query: dict[str, Any]) -> Response:
-    """Import clients, then transactions, then refresh the statistics; the job's `args` name the imports."""
+    """Import clients, then transactions, then refresh the statistics; the job's `args` name the imports.
+
+    How both files are written can be told, where that cannot be found out, as for ambiguous dates.
+    """
     mine = adapters()
+    is_forced = query.pop("force")
+    terms = Terms(options=query)
     with ExitStack() as stack:
         received = receive_parts(mine.settings.max_upload_bytes, STEPS)
         for upload, _ in received:
             stack.enter_context(upload)  # one that is not finished when the other is refused, goes
             stack.enter_context(deleted_unless_kept(mine.storage, upload))
         given = [_inspected(upload, name) for upload, name in received]
-        looks = [one.look(step, Terms()) for one, step in zip(given, STEPS, strict=True)]
+        looks = [one.look(step, terms) for one, step in zip(given, STEPS, strict=True)]
         fingerprint = " ".join([f"{request.method} {request.full_path}", *(one.sha256 for one in given)])
         with services() as s:
-            answer = once(s, fingerprint, lambda: _started(s, given, looks, is_forced=query["force"]))
+            answer = once(s, fingerprint, lambda: _started(s, given, looks, terms, is_forced=is_forced))
         if answer.is_replay:
             for one in given:
                 mine.storage.delete(one.key)
@@ -61,10 +66,12 @@ def _inspected(upload: Upload, name: str) -> GivenFile:
     )
 
 
-def _started(s: Services, given: list[GivenFile], looks: list[Look], *, is_forced: bool) -> Answer:
+def _started(
+    s: Services, given: list[GivenFile], looks: list[Look], terms: Terms, *, is_forced: bool
+) -> Answer:
     """Keep both files and start the job, in one transaction."""
     clients, transactions = (Source(_kept(s, one), look) for one, look in zip(given, looks, strict=True))
-    job = s.etl.start(clients, transactions, actor(), is_forced=is_forced)
+    job = s.etl.start(clients, transactions, actor(), terms, is_forced=is_forced)
     return Answer(202, JOB.dump(job), {"Location": f"/api/v1/jobs/{job.id}"})
 
 

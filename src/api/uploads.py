@@ -1,6 +1,6 @@
 """Bytes coming in: streamed into storage as they arrive, never whole in memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -8,6 +8,7 @@ from flask import Request, request
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage
 
+from src.api.schemas.notify import NOTIFY
 from src.domain.errors import FieldError, Invalid
 from src.domain.files import storage_key
 from src.domain.ids import uuid7
@@ -72,6 +73,7 @@ def receive_parts(limit: int, parts: Sequence[str]) -> list[tuple[Upload, str]]:
                 f"Send multipart/form-data with the parts: {', '.join(parts)}.",
                 errors=errors,
             )
+        _refuse_others([name for name in request.form if name != NOTIFY], parts)
         return [(cast("Upload", files[part].stream), files[part].filename or "") for part in parts]
 
 
@@ -79,10 +81,14 @@ def receive_some(limit: int, parts: Sequence[str]) -> dict[str, tuple[Upload, st
     """The files of a form by the names of their parts: all, some or none of these, and no others."""
     with _receiving(limit, most=len(parts)):
         files = request.files
-        unknown = [name for name in files if name not in parts]
-        if unknown:
-            raise Invalid(f"There is no part «{unknown[0]}». There are: {', '.join(parts)}.")
+        _refuse_others(files, parts)
         return {name: (cast("Upload", part.stream), part.filename or name) for name, part in files.items()}
+
+
+def _refuse_others(given: Iterable[str], parts: Sequence[str]) -> None:
+    unknown = next((name for name in given if name not in parts), None)
+    if unknown is not None:
+        raise Invalid(f"There is no part «{unknown}». There are: {', '.join(parts)}.")
 
 
 @contextmanager

@@ -7,17 +7,18 @@ from uuid import UUID
 import click
 from flask.cli import AppGroup
 
-from src.api.schemas.imports import IMPORT
+from src.api.schemas.imports import IMPORT, OptionsSchema
 from src.api.schemas.jobs import JOB
 from src.cli.acting import LOADED_BEFORE, account_of, as_option, awaited, must_be_done, need_worker
-from src.cli.files import FILE_ARGUMENT, store
-from src.cli.output import domain_errors_as_messages, json_option, show, show_one
+from src.cli.files import FILE_ARGUMENT, how_option, store
+from src.cli.output import checked, domain_errors_as_messages, json_option, show, show_one
 from src.cli.watching import Watch, watching
-from src.domain.datasets import DATASETS
+from src.domain.datasets import DATASETS, Dataset
 from src.domain.jobs import JobState
 from src.models import Account, File, Import, Job
 from src.services.accounts import actor_of
 from src.services.etl import COUNTS, STEPS, Source
+from src.services.import_terms import Terms
 from src.services.looks import look_at
 from src.wiring import adapters, services
 
@@ -27,6 +28,7 @@ group = AppGroup("etl", help="Clients and their transactions, in one go.")
 @group.command("run")
 @click.option("--clients-file", required=True, type=FILE_ARGUMENT, help="CSV, XLSX or another kind.")
 @click.option("--transactions-file", required=True, type=FILE_ARGUMENT, help="Of the same kinds.")
+@how_option
 @as_option
 @click.option("--force", "is_forced", is_flag=True, help="Load files again that were loaded before.")
 @click.option("--verbose", "is_verbose", is_flag=True, help="Also tell what was wrong, by column and kind.")
@@ -35,6 +37,7 @@ group = AppGroup("etl", help="Clients and their transactions, in one go.")
 def run(
     clients_file: Path,
     transactions_file: Path,
+    options: dict[str, str],
     login_name: str | None,
     *,
     is_forced: bool,
@@ -42,10 +45,11 @@ def run(
     as_json: bool,
 ) -> None:
     """Import clients, then their transactions, then refresh the statistics; fails unless all succeed."""
+    checked(OptionsSchema(), options)
     need_worker()
     owner = account_of(login_name)
     files = [store(path, owner) for path in (clients_file, transactions_file)]
-    job_id = _started(files, owner, is_forced=is_forced)
+    job_id = _started(files, owner, Terms(options=options), is_forced=is_forced)
     with watching(is_quiet=as_json) as watch:
         job, imports = awaited(lambda: _ended(job_id, watch))
     _summarise(job, imports, is_verbose=is_verbose, as_json=as_json)
@@ -54,14 +58,18 @@ def run(
     must_be_done(job)
 
 
-def _started(files: list[File], owner: Account, *, is_forced: bool) -> UUID:
-    mine = adapters()
+def _started(files: list[File], owner: Account, terms: Terms, *, is_forced: bool) -> UUID:
     clients, transactions = (
-        Source(file, look_at(mine.storage, mine.readers, file.storage_key, file.detected, DATASETS[step], {}))
-        for file, step in zip(files, STEPS, strict=True)
+        _looked_at(file, DATASETS[step], terms) for file, step in zip(files, STEPS, strict=True)
     )
     with services() as s:
-        return s.etl.start(clients, transactions, actor_of(owner), is_forced=is_forced).id
+        return s.etl.start(clients, transactions, actor_of(owner), terms, is_forced=is_forced).id
+
+
+def _looked_at(file: File, dataset: Dataset, terms: Terms) -> Source:
+    mine = adapters()
+    key = file.storage_key
+    return Source(file, look_at(mine.storage, mine.readers, key, file.detected, dataset, terms.options))
 
 
 def _ended(job_id: UUID, watch: Watch) -> tuple[Job, list[Import]] | None:

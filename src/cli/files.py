@@ -30,6 +30,18 @@ FILE_ARGUMENT = click.Path(exists=True, dir_okay=False, path_type=Path)
 SHOWN = ("id", "name", "size", "media_type", "created_at")
 
 
+def pairs(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
+    """Each `a=b` as a member."""
+    found = [text.partition("=") for text in texts]
+    if not all(name and value for name, _, value in found):
+        raise click.BadParameter("Write it as NAME=VALUE.")
+    return {name: value for name, _, value in found}
+
+
+how_option = click.option("--option", "options", multiple=True, callback=pairs, metavar="NAME=VALUE",
+    help="How it is written: encoding, delimiter, decimal, date_order, sheet.")  # fmt: skip
+
+
 @group.command("put")
 @click.argument("path", type=FILE_ARGUMENT)
 @click.option(

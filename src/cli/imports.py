@@ -19,7 +19,7 @@ from src.cli.acting import (
     must_be_done,
     need_worker,
 )
-from src.cli.files import FILE_ARGUMENT, store
+from src.cli.files import FILE_ARGUMENT, how_option, pairs, store
 from src.cli.output import checked, domain_errors_as_messages, fail, json_option, show_one
 from src.cli.watching import Watch, watching
 from src.domain.datasets import DATASETS
@@ -36,23 +36,14 @@ from src.wiring import adapters, services
 group = AppGroup("import", help="Files into datasets, and back.")
 
 
-def _pairs(_context: click.Context, _option: click.Parameter, texts: tuple[str, ...]) -> dict[str, str]:
-    """Each `a=b` as a member."""
-    pairs = [text.partition("=") for text in texts]
-    if not all(name and value for name, _, value in pairs):
-        raise click.BadParameter("Write it as NAME=VALUE.")
-    return {name: value for name, _, value in pairs}
-
-
 @group.command("run")
 @click.argument("path", metavar="FILE", type=FILE_ARGUMENT)
 @click.option("--dataset", required=True, type=click.Choice(list(DATASETS)))
-@click.option("--map", "mapping", multiple=True, callback=_pairs, metavar="FIELD=COLUMN",
+@click.option("--map", "mapping", multiple=True, callback=pairs, metavar="FIELD=COLUMN",
     help="Again for each field that the headers do not tell.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["insert", "upsert"]), help="Left out: the dataset's own.")
 @click.option("--max-errors", type=click.IntRange(0), help="More wrong rows, and nothing is loaded.")
-@click.option("--option", "options", multiple=True, callback=_pairs, metavar="NAME=VALUE",
-    help="How it is written: encoding, delimiter, decimal, date_order, sheet.")  # fmt: skip
+@how_option
 @click.option("--recipe", "recipe_id", type=click.UUID, metavar="ID",
     help="Its steps run over FILE first, and what comes out is loaded.")  # fmt: skip
 @click.option("--dry-run", "is_dry_run", is_flag=True, help="Do all of it, and keep only the report.")

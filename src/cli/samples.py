@@ -32,7 +32,7 @@ def load_samples() -> list[str]:
     with services() as s:
         by = actor_of(admin)
         imported, _ = s.imports.start(visits.file, ATENDIMENTOS, visits.look, Terms(), by, is_forced=False)
-        etl = s.etl.start(clients, transactions, by)
+        etl = s.etl.start(clients, transactions, by, Terms())
     return [
         "The samples are being loaded:",
         f"  /api/v1/imports/{imported.id}   {visits.file.name}",

@@ -50,10 +50,12 @@ class EtlService:
         self.jobs = jobs
         self.imports = imports
 
-    def start(self, clients: Source, transactions: Source, by: Actor, *, is_forced: bool = False) -> Job:
+    def start(
+        self, clients: Source, transactions: Source, by: Actor, terms: Terms, *, is_forced: bool = False
+    ) -> Job:
         """The job that sees to it: the clients are in line at once, their transactions wait for them."""
-        first = self.imports.start(clients.file, CLIENTS, clients.look, Terms(), by, is_forced=is_forced)
-        second = self._for_later(transactions, by, is_forced=is_forced)
+        first = self.imports.start(clients.file, CLIENTS, clients.look, terms, by, is_forced=is_forced)
+        second = self._for_later(transactions, by, terms, is_forced=is_forced)
         steps = dict(zip(STEPS, (first, second), strict=True))
         args: dict[str, Any] = {step: str(imported.id) for step, (imported, _) in steps.items()}
         args["loaded_before"] = [step for step, (_, is_new) in steps.items() if not is_new]
@@ -87,10 +89,10 @@ class EtlService:
         before = job.args.get("loaded_before", [])  # jobs of older releases do not know
         return [one for step, one in zip(STEPS, self.imports_of(job), strict=True) if step in before]
 
-    def _for_later(self, source: Source, by: Actor, *, is_forced: bool) -> tuple[Import, bool]:
+    def _for_later(self, source: Source, by: Actor, terms: Terms, *, is_forced: bool) -> tuple[Import, bool]:
         """A new draft of the import; or the one there is of the same file in the same way."""
         check_mapping(TRANSACTIONS, mapping_of(source.look.proposals), source.look.headers)
-        drafted = self.imports.draft(source.file, TRANSACTIONS, source.look, Terms(), by)
+        drafted = self.imports.draft(source.file, TRANSACTIONS, source.look, terms, by)
         same = None if is_forced else self.imports.loaded_before(drafted.fingerprint, by)
         if same is None:
             return drafted, True

@@ -48,6 +48,34 @@ def test_the_same_key_gets_the_same_job_and_keeps_no_second_copy(
     assert len(stored(store)) == 2
 
 
+@each("how", ["?date_order=dmy", "?date_order=mdy"])
+def test_both_files_are_read_as_it_is_said(operator: Caller, how: str) -> None:
+    files = {
+        "clients": CLIENTS.replace(b"1980-01-31", b"03/04/1980"),
+        "transactions": TRADES.replace(b"2021-06-30 15:30:00", b"03/04/2021"),
+    }
+    answer = send(operator, path=ETL + how, **files)
+    order = how.partition("=")[2]
+    for dataset in files:
+        imported = operator.get(f"/api/v1/imports/{answer.json['args'][dataset]}").json
+        assert imported["options"] == {"date_order": order}
+
+
+def test_a_part_that_is_no_file_is_refused_but_for_whom_to_notify(
+    operator: Caller, store: DiskStorage
+) -> None:
+    def form(**texts: str) -> dict[str, Any]:
+        files = {"clients": CLIENTS, "transactions": TRADES}
+        return texts | {name: (io.BytesIO(content), f"{name}.csv") for name, content in files.items()}
+
+    refused = operator.post(ETL, data=form(options='{"date_order": "dmy"}'))
+    assert (refused.status_code, refused.json["type"]) == (400, "/problems/invalid")
+    assert "«options»" in refused.json["detail"]
+    assert stored(store) == []
+    assert operator.post(ETL, data=form(notify="{")).json["detail"] == "`notify` is not valid JSON."
+    assert operator.post(ETL, data=form()).status_code == 202
+
+
 def test_the_job_names_the_files_that_were_loaded_before(operator: Caller) -> None:
     first, again = (send(operator, clients=CLIENTS, transactions=TRADES) for _ in range(2))
     assert (first.json["args"]["loaded_before"], again.json["args"]["loaded_before"]) == ([], ["clients"])

@@ -48,6 +48,17 @@ def admin_there(workshop: Workshop) -> Caller:
     return workshop.accounts.caller("admin")
 
 
+def test_how_the_files_are_written_can_be_told(
+    workshop: Workshop, files: list[str], admin_there: Caller
+) -> None:
+    Path(files[1]).write_text(CLIENTS.replace("1980-01-31", "03/04/1980"))
+    with working(workshop):
+        assert "Say which with the options" in invoke(workshop, *files, code=1).stderr
+        invoke(workshop, *files, "--option", "date_order=dmy")
+    with services() as s:
+        assert str(s.client_rows.get_by_external_id("c1").date_of_birth) == "1980-04-03"
+
+
 def test_both_files_are_loaded_and_summed_up(
     workshop: Workshop, files: list[str], admin_there: Caller
 ) -> None:

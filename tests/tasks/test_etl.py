@@ -9,6 +9,7 @@ from src.domain.mapping import MissingColumns
 from src.domain.roles import Actor
 from src.models import File, Import, Job, ViewRefresh
 from src.services.etl import KIND, Source
+from src.services.import_terms import Terms
 from src.services.looks import look_at
 from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
@@ -45,7 +46,7 @@ def start(
     files = [workshop.files.add(owner, content=content.encode()) for content in (clients, trades)]
     first, second = source(files[0], "clients"), source(files[1], "transactions")
     with services() as s:
-        return s.etl.start(first, second, owner, is_forced=is_forced)
+        return s.etl.start(first, second, owner, Terms(), is_forced=is_forced)
 
 
 def states(workshop: Workshop, job: Job) -> list[str]:
