@@ -22,7 +22,7 @@ def with_etag(
     body = json.dumps(schema.dump(record) | (more or {}))
     answer = Response(body, status=status, mimetype="application/json")
     answer.set_etag(_digest(record, schema))
-    if request.method == "GET":
+    if request.method in ("GET", "HEAD"):
         answer.headers["Cache-Control"] = "private, no-cache"
         answer.make_conditional(request)
     if answer.status_code == 412:

@@ -15,6 +15,7 @@ from src.domain.datasets import ATENDIMENTOS
 from src.domain.jobs import JobState
 from src.services.idempotency import Answer
 from src.services.import_terms import Terms
+from src.services.imports import KIND
 from src.wiring import services
 
 blp = Blueprint(
@@ -69,6 +70,8 @@ def task_status(job_id: UUID) -> Response:
     """Where an import stands: PENDING, STARTED, SUCCESS or FAILURE, with its counts."""
     with services() as s:
         job = s.job_rows.get_own(job_id, owner_filter())
+        if job.kind != KIND:
+            raise s.job_rows.missing
     state, status = STATES.get(JobState(job.state), ("FAILURE", ""))
     body: dict[str, Any] = {"state": state, "status": status, "result": job.result}
     if job.error and state == "FAILURE":

@@ -269,6 +269,9 @@ def test_the_published_way_of_atendimentos(clerk: Caller) -> None:
     run_job(UUID(started["task_id"]), HANDLERS)
     answer = clerk.get(f"/api/v1/atendimento/task_status/{started['task_id']}").json or {}
     assert (answer["state"], answer["result"]["slug"]) == ("FAILURE", "ambiguous-dates")
+    file = clerk.post("/api/v1/files", data={"file": (io.BytesIO(content), "a.csv")}).json or {}
+    other = clerk.post(f"/api/v1/files/{file['id']}/profile").json or {}
+    assert clerk.get(f"/api/v1/atendimento/task_status/{other['id']}").status_code == 404
 
 
 CSV = "/api/v1/atendimento/import_csv"
