@@ -7,6 +7,8 @@ WHOLE_ROW = ""  # the column of a fault that concerns the row as a whole
 
 # Rows without a sound shape, so that nothing is known of their values.
 SHAPELESS = frozenset(("wrong_column_count", "broken_quotes", "invalid_encoding", "giant_line", "not_json"))
+# Cells of a workbook that hold no value to trust.
+CELL_ERRORS = ("error_value", "inexact_number")
 # Rows that are there already; everything else is wrong with the row itself.
 DUPLICATES = frozenset(("duplicate", "already_there", "already_loaded"))
 
@@ -17,6 +19,7 @@ MESSAGES = {
     "giant_line": "This row is longer than is allowed.",
     "not_json": "This line is no JSON object.",
     "error_value": "This cell of the workbook holds an error. Correct its formula, or empty it.",
+    "inexact_number": "A number of so many digits loses some in a workbook. Format the column as text.",
     "missing": "This value is required, and empty.",
     "too_long": "This value is longer than is allowed here.",
     "control_character": "This value holds a character that no text has, such as NUL. Remove it.",

@@ -283,6 +283,19 @@ def test_errors_of_a_workbook_are_refused_until_somebody_says_what_is_meant(impo
     assert [(key, angel) for key, angel, _ in visits()] == [("3", "#N/A"), ("5", "Ana"), ("7", "Ana")]
 
 
+def test_a_number_that_may_have_lost_digits_is_refused_until_it_comes_as_a_text(imports: Imports) -> None:
+    header = VISITS.splitlines()[0].split(",")
+    rest = ["c1", "Ana", "Sul", "2021-07-01 12:00", "2021-07-01"]
+    book = workbook_bytes({"A": [header, *([number, *rest] for number in (1234567890123456, 1e17, 1e18))]})
+    first = imports.load("atendimentos", book)
+    assert counts(first) == {"rows_read": 3, "inserted": 1, "rejected": 2}
+    table = imports.table_of_rejects(first)
+    table[1][0] = "100000000000000001"
+    done = imports.correct(first, table)
+    assert codes(imports.rejects(done)) == [(4, "id_atendimento", "inexact_number")]
+    assert [key for key, _, _ in visits()] == ["100000000000000001", "1234567890123456"]
+
+
 def test_an_error_in_a_workbook_of_corrections_is_refused_and_such_a_text_in_a_csv_is_not(
     imports: Imports,
 ) -> None:

@@ -10,10 +10,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.domain.datasets import FieldType, SignRule
+from src.domain.rejects import CELL_ERRORS
 from src.engine.imports.amounts import are_above_zero, are_below_zero, are_outside, read_amounts
 from src.engine.imports.clocks import DAY
 from src.engine.imports.moments import as_dates, as_timestamps, day_number, read_days, read_moments
 from src.engine.imports.plans import LoadPlan, MappedColumn
+from src.engine.reading.cell_errors import code_of
 from src.engine.reading.faults import Found
 from src.engine.reading.stretches import Flags
 from src.engine.reading.texts import Texts, each_distinct, flags, texts_of, with_controls, without
@@ -58,7 +60,7 @@ def cast_columns(
     for place, (column, texts) in enumerate(zip(plan.columns, columns, strict=True)):
         cast = Cast(column, plan.header(column), plan.time_zone, texts_of(texts))
         if errors:
-            cast.refuse("error_value", errors[place])
+            _refuse_errors(cast, errors[place])
         _cast(cast)
         casts[column.field.name] = cast
     for rule in rules:
@@ -66,6 +68,14 @@ def cast_columns(
     return [cast.values for cast in casts.values()], [
         fault for cast in casts.values() for fault in cast.faults
     ]
+
+
+def _refuse_errors(cast: Cast, rows: Places) -> None:
+    """Each with the code of what is wrong with it, which its text shows."""
+    texts = cast.texts.original.take(pa.array(rows)).to_pylist()
+    codes = np.array([code_of(text) for text in texts], object)
+    for code in CELL_ERRORS:
+        cast.refuse(code, rows[codes == code])
 
 
 def _cast(cast: Cast) -> None:

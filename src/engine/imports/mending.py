@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import ParquetWriter
 
-from src.domain.rejects import MESSAGES, SHAPELESS, WHOLE_ROW, Reject
+from src.domain.rejects import CELL_ERRORS, MESSAGES, SHAPELESS, WHOLE_ROW, Reject
 from src.engine.duck import batches_of, connect, quoted
 from src.engine.export import as_meant, fitting, harmless
 from src.engine.imports.rejects import (
@@ -78,7 +78,7 @@ class Mending:
         """Where a cell holds an error: one of the table, or one of the first file that nobody has changed."""
         errors = set(sent["errors"])
         if former is not None and not sent["is_settled"]:
-            refused = {(fault.column, fault.value) for fault in former.faults if fault.code == "error_value"}
+            refused = {(fault.column, fault.value) for fault in former.faults if fault.code in CELL_ERRORS}
             named = zip(self.headers, cells, strict=True)
             errors |= {place for place, cell in enumerate(named) if cell in refused}
         return sorted(errors)

@@ -33,6 +33,11 @@ class CellError(str):
     __slots__ = ()
 
 
+def code_of(text: str) -> str:
+    """Why a cell with this text holds no value to trust."""
+    return "inexact_number" if text.removeprefix("-").isdecimal() else "error_value"
+
+
 def may_hold_errors(xml: bytes) -> bool:
     """Whether there can be such cells in it; a plain search, because all parts of all workbooks are asked."""
     return MARKS[0] in xml or MARKS[1] in xml

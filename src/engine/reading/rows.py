@@ -16,7 +16,7 @@ from src.engine.reading.shaping import Batch
 from src.engine.reading.splitting import Splitter
 from src.engine.reading.stretches import Marks, Records
 from src.engine.reading.utf8 import Places
-from src.engine.reading.workbooks import cell_text, sheet_cells
+from src.engine.reading.workbooks import cell_text, is_inexact, sheet_cells
 from src.engine.values import Detected
 
 ROWS = 20_000
@@ -27,7 +27,7 @@ CHARACTERS = 8 * 1024 * 1024
 class Row:
     """A row with its line; one with a `code` has no cells but its raw text.
 
-    `numbers` and `errors` are the places of cells that are typed as such.
+    `numbers` are the places of cells that are typed as such, `errors` of those without a value to trust.
     """
 
     line: int
@@ -51,12 +51,15 @@ def rows_of_workbook(path: Path, detected: Detected, longest: int, *, has_errors
         elif any(texts[width:]):
             yield Row(line, texts, code="wrong_column_count", detail=f"At most {width} columns are expected.")
         else:
-            errors = _errors_among(cells) if has_errors and CellError in map(type, cells) else ()
+            errors = _errors_among(cells, numbers, has_errors=has_errors)
             yield Row(line, texts[:width] + [""] * (width - len(texts)), numbers, errors)
 
 
-def _errors_among(cells: Sequence[object]) -> tuple[int, ...]:
-    return tuple(place for place, cell in enumerate(cells) if isinstance(cell, CellError))
+def _errors_among(cells: Sequence[object], numbers: Sequence[int], *, has_errors: bool) -> tuple[int, ...]:
+    inexact = [place for place in numbers if is_inexact(cells[place])]  # type: ignore[arg-type]
+    if not (has_errors and CellError in map(type, cells)):
+        return tuple(inexact)
+    return (*inexact, *(place for place, cell in enumerate(cells) if isinstance(cell, CellError)))
 
 
 def _full_rows(rows: Iterable[tuple[int, Sequence[object]]]) -> Iterator[tuple[int, Sequence[object]]]:

@@ -5,6 +5,7 @@ import struct
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,7 @@ DECLARATIONS = tuple(
 RELATION = re.compile(rb"<(?:\w+:)?Relationship\b[^>]*>", re.IGNORECASE)
 ENCRYPTED = "EncryptedPackage".encode("utf-16-le")
 EXCEL_DIGITS = 15
+EXACT = 2**53  # a larger whole number may have been another one before it was saved
 SAVE_AGAIN = "Open it in a spreadsheet program and save it again."
 
 
@@ -138,8 +140,7 @@ def cell_text(cell: object) -> str:
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
-        is_whole = cell.is_integer() and abs(cell) < 10**EXCEL_DIGITS
-        return str(int(cell)) if is_whole else f"{cell:.{EXCEL_DIGITS}g}"
+        return _number_text(cell)
     if isinstance(cell, datetime):
         return cell.isoformat(sep=" ")
     if isinstance(cell, date | time):
@@ -148,6 +149,19 @@ def cell_text(cell: object) -> str:
         minutes, seconds = divmod(round(cell.total_seconds()), 60)
         return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
     return str(cell)
+
+
+def is_inexact(number: float) -> bool:
+    """Whether digits of it may be lost: a cell keeps about 16 of them."""
+    return abs(number) > EXACT
+
+
+def _number_text(number: float) -> str:
+    """Never with an exponent if it is large: a long number is somebody's id, and all its digits count."""
+    if number.is_integer():
+        return f"{Decimal(repr(number)):.0f}" if is_inexact(number) else str(int(number))
+    text = f"{number:.{EXCEL_DIGITS}g}"
+    return repr(number) if "e+" in text else text
 
 
 def _open(path: Path) -> "CalamineWorkbook":

@@ -239,6 +239,27 @@ class TestFormats:
             (4, "other", "error_value", "#DIV/0!"),
         ]
 
+    def test_a_number_that_may_have_been_another_one_is_a_fault(self, make: Make, tmp_path: Path) -> None:
+        rows: list[list[Any]] = [
+            ["id", "name"],
+            [1234567890123456, "a"],
+            [2**53, "b"],
+            [1e17, "c"],
+            ["1", -1e20],
+            [2, 1e15],
+        ]
+        path = make(workbook_bytes({"A": rows}))
+        result = load_here(path, plan_of(detect(path, "a.xlsx"), TWO), tmp_path / "out")
+        assert result.rows == [
+            (2, "1234567890123456", "a"),
+            (3, "9007199254740992", "b"),
+            (6, "2", "1000000000000000"),
+        ]
+        assert faults_of(result) == [
+            (4, "id", "inexact_number", "100000000000000000"),
+            (5, "name", "inexact_number", "-100000000000000000000"),
+        ]
+
     def test_an_error_in_a_column_that_is_not_loaded_does_no_harm(self, make: Make, tmp_path: Path) -> None:
         book = workbook_bytes({"A": [["id", "name", "note"], ["1", "a", "x"]]})
         path = make(with_error_cells(book, {"C2": "#N/A"}))
