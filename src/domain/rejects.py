@@ -8,7 +8,7 @@ WHOLE_ROW = ""  # the column of a fault that concerns the row as a whole
 # Rows without a sound shape, so that nothing is known of their values.
 SHAPELESS = frozenset(("wrong_column_count", "broken_quotes", "invalid_encoding", "giant_line", "not_json"))
 # Cells of a workbook that hold no value to trust.
-CELL_ERRORS = ("error_value", "inexact_number")
+CELL_ERRORS = ("error_value", "unsaved_formula", "inexact_number")
 # Rows that are there already; everything else is wrong with the row itself.
 DUPLICATES = frozenset(("duplicate", "already_there", "already_loaded"))
 
@@ -19,6 +19,8 @@ MESSAGES = {
     "giant_line": "This row is longer than is allowed.",
     "not_json": "This line is no JSON object.",
     "error_value": "This cell of the workbook holds an error. Correct its formula, or empty it.",
+    "unsaved_formula": "This formula was saved without its result. "
+    "Open the workbook in a spreadsheet program and save it.",
     "inexact_number": "A number of so many digits loses some in a workbook. Format the column as text.",
     "missing": "This value is required, and empty.",
     "too_long": "This value is longer than is allowed here.",

@@ -61,12 +61,17 @@ def workbook_bytes(sheets: dict[str, list[list[Any]]]) -> bytes:
 
 def with_error_cells(workbook: bytes, errors: dict[str, str], sheet: str = "sheet1") -> bytes:
     """The workbook with errors in these of its cells, as spreadsheet programs write them."""
+    written = {cell: f' t="e"><f>1/0</f><v>{error}</v></c>' for cell, error in errors.items()}
+    return with_cells(workbook, written, sheet)
+
+
+def with_cells(workbook: bytes, written: dict[str, str], sheet: str = "sheet1") -> bytes:
+    """The workbook with these of its cells written so, from behind their place on."""
     parts = parts_of(workbook)
     part = f"xl/worksheets/{sheet}.xml"
-    for cell, error in errors.items():
+    for cell, xml in written.items():
         found = rf'<c r="{cell}"[^>]*?(?:/>|>.*?</c>)'.encode()
-        written = f'<c r="{cell}" t="e"><f>1/0</f><v>{error}</v></c>'.encode()
-        parts[part], count = re.subn(found, written, parts[part])
+        parts[part], count = re.subn(found, f'<c r="{cell}"{xml}'.encode(), parts[part])
         assert count == 1
     return zipped(parts)
 

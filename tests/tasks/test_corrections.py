@@ -15,7 +15,7 @@ from src.tasks.handlers import HANDLERS
 from src.tasks.running import run_job
 from src.wiring import services
 from tests.committing import Workshop
-from tests.engine.making import with_error_cells, workbook_bytes
+from tests.engine.making import with_cells, with_error_cells, workbook_bytes
 from tests.factories.imports import Imports, as_csv, codes, counts, job_of, table
 
 VISITS = """id_atendimento,id_cliente,angel,polo,data_limite,data_de_atendimento
@@ -294,6 +294,18 @@ def test_a_number_that_may_have_lost_digits_is_refused_until_it_comes_as_a_text(
     done = imports.correct(first, table)
     assert codes(imports.rejects(done)) == [(4, "id_atendimento", "inexact_number")]
     assert [key for key, _, _ in visits()] == ["100000000000000001", "1234567890123456"]
+
+
+def test_a_formula_without_its_result_stays_refused_until_its_cell_is_mended(imports: Imports) -> None:
+    header = VISITS.splitlines()[0].split(",")
+    rows = [[str(n), "c1", "Ana", "Sul", "2021-07-01 12:00", "2021-07-01"] for n in (1, 2, 3)]
+    book = workbook_bytes({"A": [header, *rows]})
+    first = imports.load("atendimentos", with_cells(book, dict.fromkeys(("C3", "C4"), "><f>A1</f></c>")))
+    table = imports.table_of_rejects(first)
+    table[1][ANGEL] = "Eva"
+    done = imports.correct(first, table)
+    assert codes(imports.rejects(done)) == [(4, "angel", "unsaved_formula")]
+    assert [(key, angel) for key, angel, _ in visits()] == [("1", "Ana"), ("2", "Eva")]
 
 
 def test_an_error_in_a_workbook_of_corrections_is_refused_and_such_a_text_in_a_csv_is_not(

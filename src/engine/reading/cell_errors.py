@@ -1,4 +1,6 @@
-"""Cells of a workbook that hold an error, as #N/A: the reader library gives them out as empty ones.
+"""Cells of a workbook that the reader library gives out as empty ones, though something is meant by them.
+
+They hold an error, as #N/A, or a formula that a program has written without what it comes to.
 
 Which workbooks have any is known from the check that reads every part anyway; only those are read again.
 """
@@ -7,7 +9,9 @@ import posixpath
 import re
 import sys
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from html import unescape
+from itertools import repeat
 from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree as ET
@@ -16,11 +20,20 @@ from src.engine.reading.archives import Meter, open_entry
 from src.engine.values import BrokenFile
 
 BLOCK = 1024 * 1024
-MARKS = (b'"e"', b"'e'")  # the type of such a cell, as an attribute's value
+MARKS = (b'"e"', b"'e'")  # the type of a cell with an error, as an attribute's value
+FORMULAS = (b"<f", b":f")
+LONGEST_FORMULA = 200  # of what is shown of one
 WORKBOOK, RELATIONS = "xl/workbook.xml", "xl/_rels/workbook.xml.rels"
 BEGIN = re.compile(rb"<(\w+:)?sheetData\b")
 CELL = re.compile(rb"<(?:\w+:)?c\b([^>]*?)(?:/>|>(.*?)</(?:\w+:)?c\s*>)", re.DOTALL)
 TYPE = re.compile(rb"""\st\s*=\s*["']e["']""")
+FORMULA = re.compile(rb"<(?:\w+:)?f\b[^>]*>([^<]*)<")
+WITHOUT_RESULT = re.compile(
+    rb"<(?:\w+:)?c(\s[^<>]*)?>\s*"
+    rb"<(?:\w+:)?f(?:\s[^<>]*)?(?:/>|>[^<]*</(?:\w+:)?f\s*>)\s*"
+    rb"(?:</(?:\w+:)?c\s*>|(<(?:\w+:)?v\b[^<>]*(?:/>|>\s*</)))"
+)
+TEXT_TYPE = re.compile(rb"""\st\s*=\s*["']str["']""")
 FIRST = b' r="'  # where programs write a row's number
 ROW_NUMBER = re.compile(rb"""\sr\s*=\s*["']([0-9]{1,7})["']""")
 COLUMN = re.compile(rb"""\sr\s*=\s*["']([A-Za-z]{1,3})[0-9]+["']""")
@@ -28,29 +41,52 @@ VALUE = re.compile(rb"<(?:\w+:)?v\b[^>]*>([^<]*)<")
 
 
 class CellError(str):
-    """The text of an error that a cell holds; typed as text, the same letters are a plain text."""
+    """The error that a cell holds, or its formula; typed as text, the same letters are a plain text."""
 
     __slots__ = ()
 
 
 def code_of(text: str) -> str:
     """Why a cell with this text holds no value to trust."""
+    if text.startswith("="):
+        return "unsaved_formula"
     return "inexact_number" if text.removeprefix("-").isdecimal() else "error_value"
 
 
 def may_hold_errors(xml: bytes) -> bool:
-    """Whether there can be such cells in it; a plain search, because all parts of all workbooks are asked."""
-    return MARKS[0] in xml or MARKS[1] in xml
+    """Whether there can be such cells in it; plain searches, because all parts of all workbooks are asked."""
+    if any(mark in xml for mark in MARKS):
+        return True
+    return any(mark in xml for mark in FORMULAS) and _has_unsaved(xml)
+
+
+def _has_unsaved(xml: bytes) -> bool:
+    """An empty text is a result, too, where the cell says that it is of that type."""
+    found = WITHOUT_RESULT.finditer(xml)
+    return any(cell[2] is None or not TEXT_TYPE.search(cell[1] or b"") for cell in found)
 
 
 def with_errors(rows: Iterable[Sequence[object]], path: Path, sheet: str) -> Iterator[Sequence[object]]:
     """The rows of a sheet from its first one on, with the errors where the library has left them out."""
     found = _errors(_rows(path, _part_of(path, sheet)))
     at, errors = next(found, (0, {}))
+    number = 0
     for number, row in enumerate(rows, 1):
         while at and at < number:
             at, errors = next(found, (0, {}))
-        yield [errors.get(place, cell) for place, cell in enumerate(row)] if at == number else row
+        yield _merged(row, errors) if at == number else row
+    while at:  # below the last row that the library sees
+        if at > number:
+            yield from repeat((), at - number - 1)
+            yield _merged((), errors)
+            number = at
+        at, errors = next(found, (0, {}))
+
+
+def _merged(row: Sequence[object], errors: Mapping[int, CellError]) -> Sequence[object]:
+    """The row with its errors; some stand right of all that the library sees."""
+    width = max(len(row), *(place + 1 for place in errors))
+    return [errors.get(place, row[place] if place < len(row) else "") for place in range(width)]
 
 
 def _part_of(path: Path, sheet: str) -> zipfile.ZipInfo:
@@ -120,6 +156,15 @@ def _in_row(cells: bytes) -> Iterator[tuple[int, CellError]]:
         value = VALUE.search(cell[2] or b"")
         if value and TYPE.search(cell[1]) and (text := value[1].strip()):
             yield place, CellError(text.decode(errors="replace"))
+        elif _has_unsaved(cell[0]):
+            yield place, _formula(cell[2])
+
+
+def _formula(cell: bytes) -> CellError:
+    """As it is typed, on one line; one that is shared stands in another cell."""
+    written = FORMULA.search(cell)
+    text = unescape((written[1] if written else b"").decode(errors="replace"))
+    return CellError(f"={' '.join(text.split())}"[:LONGEST_FORMULA].rstrip())
 
 
 def _place(letters: bytes) -> int:

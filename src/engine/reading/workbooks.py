@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BLOCK = 256 * 1024
 LONGEST_TAG = 64 * 1024
+TAGS_OF_A_CELL = 6
 DECLARATIONS = tuple(
     token.encode(encoding)
     for token in ("<!DOCTYPE", "<!ENTITY")
@@ -94,8 +95,16 @@ def _check_part(path: Path, entry: zipfile.ZipInfo, meter: Meter) -> bool:
             if is_relations and any(map(_leads_elsewhere, RELATION.findall(window))):
                 raise UnsafeWorkbook("The workbook takes content from elsewhere. Remove its external links.")
             has_errors = has_errors or may_hold_errors(window)
-            tail = window[max(window.rfind(b"<"), len(window) - LONGEST_TAG) :]
+            tail = _tail(window)
     return has_errors
+
+
+def _tail(window: bytes) -> bytes:
+    """The tags, and the cell, that the next block may continue."""
+    start = len(window)
+    for _ in range(TAGS_OF_A_CELL):
+        start = max(window.rfind(b"<", 0, start), 0)
+    return window[max(start, len(window) - LONGEST_TAG) :]
 
 
 def _leads_elsewhere(relation: bytes) -> bool:

@@ -32,6 +32,7 @@ from tests.engine.making import (
     csv_bytes,
     gzipped,
     parquet_bytes,
+    with_cells,
     with_error_cells,
     workbook_bytes,
     zipped,
@@ -237,6 +238,21 @@ class TestFormats:
             (3, "other", "error_value", "#N/A"),
             (4, "id", "error_value", "#REF!"),
             (4, "other", "error_value", "#DIV/0!"),
+        ]
+
+    def test_a_formula_without_its_result_is_a_fault(self, make: Make, tmp_path: Path) -> None:
+        book = workbook_bytes({"A": [["id", "amount"], ["1", 5], ["2", 6], ["3", 7], ["4", 8]]})
+        written = {
+            "B2": "><f>1000+234</f></c>",
+            "A3": "><f>A2</f><v/></c>",
+            "B4": ' t="str"><f>A1</f><v/></c>',
+        }
+        path = make(with_cells(book, written))
+        result = load_here(path, plan_of(detect(path, "a.xlsx"), [ID, AMOUNT]), tmp_path / "out")
+        assert result.rows == [(4, "3", None), (5, "4", Decimal(8))]
+        assert faults_of(result) == [
+            (2, "amount", "unsaved_formula", "=1000+234"),
+            (3, "id", "unsaved_formula", "=A2"),
         ]
 
     def test_a_number_that_may_have_been_another_one_is_a_fault(self, make: Make, tmp_path: Path) -> None:

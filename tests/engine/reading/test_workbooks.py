@@ -11,7 +11,15 @@ from src.engine.reading.detect import detect
 from src.engine.reading.preview import preview
 from src.engine.reading.workbooks import cell_text, check_workbook, sheet_cells, sheet_rows
 from src.engine.values import BrokenFile, ReadLimits
-from tests.engine.making import SANDBOX, Make, parts_of, with_error_cells, workbook_bytes, zipped
+from tests.engine.making import (
+    SANDBOX,
+    Make,
+    parts_of,
+    with_cells,
+    with_error_cells,
+    workbook_bytes,
+    zipped,
+)
 
 LIMITS = ReadLimits(sandbox=SANDBOX)
 PLAIN = parts_of(workbook_bytes({"A": [["id", "name"], [1, "Ana"]]}))
@@ -168,6 +176,74 @@ class TestErrors:
             assert error.slug == "broken-file"
         else:
             assert rows == [["id"], ["#N/A"]]
+
+
+class TestFormulas:
+    BOOK = workbook_bytes({"A": [["id", "name"], [1, "x"], [2, "y"]]})
+
+    def rows(self, make: Make, content: bytes) -> list[list[object]]:
+        path = make(content)
+        has_errors = check_workbook(path, LIMITS)
+        return [list(row) for _, row in sheet_cells(path, "A", has_errors=has_errors)]
+
+    @pytest.mark.parametrize(
+        ("xml", "shown"),
+        [
+            ("><f>1000+234</f></c>", "=1000+234"),
+            ("><f>1000+234</f><v/></c>", "=1000+234"),
+            ("><f>1000+234</f><v /></c>", "=1000+234"),
+            (' s="1"><f>A1&amp;"x"</f><v></v></c>', '=A1&"x"'),
+            (' t="s">\n<f>SUM(\n A1)</f>\n<v> </v>\n</c>', "=SUM( A1)"),
+            (' t="str"><f>A1</f></c>', "=A1"),
+            ('><f t="shared" si="0"/></c>', "="),
+            ('><f t="shared" ref="B2:B3" si="0">A1</f></c>', "=A1"),
+            ("><f>" + "A1+" * 100 + "A1</f></c>", "=" + ("A1+" * 100)[:199]),
+        ],
+    )
+    def test_one_without_a_result_is_no_empty_cell(self, make: Make, xml: str, shown: str) -> None:
+        rows = self.rows(make, with_cells(self.BOOK, {"B2": xml}))
+        assert rows == [["id", "name"], [1.0, shown], [2.0, "y"]]
+        assert isinstance(rows[1][1], CellError)
+
+    @pytest.mark.parametrize(
+        ("xml", "value"),
+        [
+            ("><f>1000+234</f><v>1234</v></c>", 1234.0),
+            ('><f t="shared" si="0"/><v>5</v></c>', 5.0),
+            (' t="str"><f>A1</f><v></v></c>', ""),
+            (' t="str"><f>A1</f><v/></c>', ""),
+            (' t="str"><f>A1</f><v>z</v></c>', "z"),
+            ("/>", ""),
+            ("><v/></c>", ""),
+        ],
+    )
+    def test_what_one_came_to_is_its_value(self, make: Make, xml: str, value: object) -> None:
+        content = with_cells(self.BOOK, {"B2": xml})
+        assert not check_workbook(make(content), LIMITS)
+        assert self.rows(make, content) == [["id", "name"], [1.0, value], [2.0, "y"]]
+
+    def test_tags_may_have_a_prefix(self, make: Make) -> None:
+        parts = parts_of(with_cells(self.BOOK, {"B2": "><f>1+1</f><v></v></c>"}))
+        sheet = parts["xl/worksheets/sheet1.xml"].replace(b"<", b"<x:").replace(b"<x:/", b"</x:")
+        sheet = sheet.replace(b"<x:?", b"<?").replace(b'xmlns="', b'xmlns:x="')
+        rows = self.rows(make, zipped({**parts, "xl/worksheets/sheet1.xml": sheet}))
+        assert rows[1] == [1.0, "=1+1"]
+
+    def test_rows_and_columns_of_nothing_else_are_there(self, make: Make) -> None:
+        """The library ends a sheet with the last value that it sees."""
+        none = "><f>1</f></c>"
+        content = workbook_bytes({"A": [["id"], [1, "x"], [2, "x"], [], [3]]})
+        rows = self.rows(make, with_cells(content, {"B2": none, "A3": none, "B3": none, "A5": none}))
+        assert rows == [["id"], [1.0, "=1"], ["=1", "=1"], [], ["=1"]]
+
+    def test_they_are_found_wherever_blocks_end(self, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+        cells = {"B2": "><f>1+1</f><v></v></c>", "A3": "><f>1+1</f></c>"}
+        content = with_cells(self.BOOK, cells)
+        saved = with_cells(self.BOOK, dict.fromkeys(cells, ' t="str"><f>1</f><v></v></c>'))
+        for block in range(1, 60):
+            monkeypatch.setattr("src.engine.reading.workbooks.BLOCK", block)
+            assert check_workbook(make(content), LIMITS), block
+            assert not check_workbook(make(saved), LIMITS), block
 
 
 @pytest.mark.parametrize(
