@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from src.engine.reading.columns import guess_columns, names_of
 from src.engine.reading.formats import EmptyFile
@@ -57,11 +56,11 @@ def overridden(
 
 
 def read_dates(values: Iterable[str]) -> Reading:
-    """The order that most of the values can be read in."""
-    hits = {order: _hits(values, "date_order", order) for order in get_args(DateOrder)}
-    best = max(hits, key=lambda order: hits[order])
-    rivals = [order for order, count in hits.items() if count and count == hits[best]]
-    return Reading(date_order=best, is_ambiguous=len(rivals) > 1)
+    """The order that most of the values can be read in; those that begin with their year fit any."""
+    days, months = (_hits(values, "date_order", order) for order in ("dmy", "mdy"))
+    if not days and not months:
+        return Reading(date_order="ymd")
+    return Reading(date_order="dmy" if days >= months else "mdy", is_ambiguous=days == months)
 
 
 def read_numbers(values: Iterable[str], decimal: str) -> Reading:

@@ -29,12 +29,12 @@ MARKS = (".", ",")
 
 @dataclass
 class Evidence:
-    """How many values of a column speak for each reading, how many allow several, and one that does."""
+    """How many values of a column speak for each reading; one that does, and one that allows several."""
 
     column: MappedColumn
     header: str
     votes: Counter[str] = field(default_factory=Counter)
-    open: int = 0
+    speaker: str = ""
     example: str = ""
 
     @property
@@ -44,10 +44,9 @@ class Evidence:
 
     @property
     def winner(self) -> str | None:
-        """What most values speak for, unless more of them speak for nothing."""
-        best = self.votes.most_common(1)
-        is_of_years = best and best[0][0] == "ymd"
-        if not best or (is_of_years and best[0][1] < self.open):
+        """What most values speak for. As many for one as for the other say nothing, whichever came first."""
+        best = self.votes.most_common(2)
+        if not best or (len(best) > 1 and best[0][1] == best[1][1]):
             return None
         return best[0][0]
 
@@ -60,8 +59,8 @@ class Evidence:
         for place, count in enumerate(np.bincount(codes, minlength=len(speaking)).tolist()):
             if len(speaking[place]) == 1:
                 self.votes[speaking[place][0]] += count
+                self.speaker = self.speaker or texts[int(np.argmax(codes == place))].as_py()
             elif speaking[place]:
-                self.open += count
                 self.example = self.example or texts[int(np.argmax(codes == place))].as_py()
 
     def settled(self) -> MappedColumn:
@@ -75,15 +74,18 @@ class Evidence:
 
     def ambiguous(self) -> Ambiguous | None:
         """The column with both readings, if nothing speaks for one of them and it matters."""
-        if self.winner is not None or not self.open:
+        value = self.example or self.speaker
+        if self.winner is not None or not value:
             return None
         is_number = self.column.field.type == "decimal"
-        readings = (
-            {mark: number_in(self.example, mark) for mark in MARKS} if is_number else _days(self.example)
-        )
-        kind = "numbers" if is_number else "dates"
+        readings = {mark: number_in(value, mark) for mark in MARKS} if is_number else _days(value)
+        nothing = "no number" if is_number else "no date"
         return Ambiguous(
-            column=self.header, field=self.column.field.name, kind=kind, value=self.example, readings=readings
+            column=self.header,
+            field=self.column.field.name,
+            kind="numbers" if is_number else "dates",
+            value=value,
+            readings={how: reading or nothing for how, reading in readings.items()},
         )
 
 
@@ -125,9 +127,10 @@ def _mark_of(text: str) -> list[str]:
 
 
 def _orders_of(text: str) -> list[str]:
-    """The orders that the date can be read in; one that begins with its year is read alike in all."""
+    """The orders that the date can be read in; one that begins with its year is read alike in all of them,
+    and says nothing of the others."""
     if not DAY_OR_MONTH_FIRST.match(text):
-        return ["ymd"] if moment(text, "ymd", "UTC") is not None else []
+        return []
     orders: list[DateOrder] = ["dmy", "mdy"]
     readings = [moment(text, order, "UTC") for order in orders]
     if readings[0] == readings[1]:
@@ -145,6 +148,6 @@ def _days(text: str) -> dict[str, str]:
     orders: list[DateOrder] = ["dmy", "mdy"]
     for order in orders:
         value = moment(text, order, "UTC")
-        if value is not None:
-            readings[order] = str(np.datetime64(EPOCH) + np.timedelta64(value, "us"))[:10]
+        is_day = value is not None
+        readings[order] = str(np.datetime64(EPOCH) + np.timedelta64(value, "us"))[:10] if is_day else ""
     return readings
