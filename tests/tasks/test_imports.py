@@ -1,5 +1,6 @@
 """Imports, from the file to the table: what is loaded, what is refused, what is proven, what is taken back."""
 
+import json
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -250,6 +251,17 @@ class TestFailure:
         )
         assert settled.inserted == sum(day != "06/13/2021" for day in dates)
         assert min(row[4] for row in visits()) == datetime(2021, 4, 3)
+
+
+@pytest.mark.parametrize("bad", ["{broken", "[1,2]"])
+def test_a_broken_line_near_the_top_of_json_lines_costs_no_other(imports: Imports, bad: str) -> None:
+    keys = ("id_atendimento", "id_cliente", "angel", "polo", "data_limite")
+    lines = [
+        json.dumps(dict(zip(keys, (str(n), "c1", "Ana", "Sul", "2021-07-01"), strict=True))) for n in (1, 2)
+    ]
+    done = imports.load("atendimentos", "\n".join([lines[0], bad, lines[1]]))
+    assert counts(done) == {"rows_read": 3, "inserted": 2, "rejected": 1}
+    assert codes(imports.rejects(done)) == [(2, "", "not_json")]
 
 
 def test_a_row_with_a_stray_nul_is_refused_and_the_others_are_loaded(imports: Imports) -> None:

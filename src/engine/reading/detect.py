@@ -101,7 +101,7 @@ def _detect_text(head: bytes, name: str, packing: Packing, limits: ReadLimits) -
 def _detect_json_lines(
     text: str, packing: Packing, encoding: str, has_bom: bool, limits: ReadLimits
 ) -> Detected:
-    objects = list(islice(read_objects(io.StringIO(text, newline=""), limits.record_bytes), limits.head_rows))
+    objects = _objects(text, limits, is_strict=False) or _objects(text, limits)  # which says what is wrong
     names = column_names(objects, limits.columns)
     if not names:
         raise EmptyFile("Its lines have no member with a name. Send one with columns.")
@@ -116,6 +116,13 @@ def _detect_json_lines(
         has_bom=has_bom,
         decimal=decimal,
     )
+
+
+def _objects(
+    text: str, limits: ReadLimits, *, is_strict: bool = True
+) -> Sequence[tuple[int, dict[str, str]]]:
+    source = io.StringIO(text, newline="")
+    return list(islice(read_objects(source, limits.record_bytes, is_strict=is_strict), limits.head_rows))
 
 
 def _decode(head: bytes, encoding: str, *, is_whole: bool) -> str:

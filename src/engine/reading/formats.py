@@ -1,7 +1,9 @@
 """What a file is, by its first bytes and its content, whatever its name says."""
 
+import io
 import json
 import re
+from itertools import islice
 from typing import Literal
 
 from src.domain.errors import Invalid
@@ -27,6 +29,7 @@ FOREIGN_MAGICS = {
 ACCEPTED = "Send CSV, TSV, TXT, XLSX, JSON lines or Parquet, plain or as .gz or .zip."
 MARKUP = re.compile(r"\s*<(!doctype|html|head|body|\?xml|svg|script|table|!--)", re.IGNORECASE)
 JSON_DOCUMENT = re.compile(r"\s*(\{\s*[\"}]|\[\s*[\[{\"\]]|[\[{]\s*$)", re.MULTILINE)
+JUDGED_LINES = 100
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\x1a\x1b"))
 MEDIA_TYPES: dict[Format, str] = {
     "csv": "text/csv",
@@ -76,19 +79,27 @@ def recognise_text(text: str) -> Literal["jsonl", "delimited"]:
         raise EmptyFile("The file holds nothing but blank lines. Send a file with at least a header.")
     if MARKUP.match(text):
         raise UnsupportedFile(f"This is a web page or an XML document. {ACCEPTED}")
+    if _are_json_lines(text):
+        return "jsonl"
     if JSON_DOCUMENT.match(text):
-        return _json_lines(text.strip().splitlines()[0])
+        raise UnsupportedFile("This is a JSON document, not JSON lines. Send one JSON object per line.")
     return "delimited"
 
 
-def _json_lines(line: str) -> Literal["jsonl", "delimited"]:
+def _are_json_lines(text: str) -> bool:
+    """The first line is an object, or a broken one and most of the next ones are: a document has few such."""
+    text = text.lstrip()
+    if not text.startswith(("{", "[")):
+        return False
+    lines = [line for line in islice(io.StringIO(text, newline=""), JUDGED_LINES) if not line.isspace()]
+    return _is_object(lines[0]) or 2 * sum(map(_is_object, lines)) > len(lines)
+
+
+def _is_object(line: str) -> bool:
     try:
-        is_object = isinstance(json.loads(line), dict)
+        return isinstance(json.loads(line), dict)
     except (ValueError, RecursionError):
-        is_object = False
-    if not is_object:
-        raise UnsupportedFile("This is a JSON document, not JSON lines. Send one JSON object per line.")
-    return "jsonl"
+        return False
 
 
 def _refuse_binary(head: bytes) -> None:

@@ -17,15 +17,27 @@ class Number(str):
     __slots__ = ()
 
 
-def read_objects(text: TextIO, longest: int) -> Iterator[tuple[int, dict[str, str]]]:
-    """Each object with its line, its values as texts; null is empty, blank lines are left out."""
+def read_objects(
+    text: TextIO, longest: int, *, is_strict: bool = True
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Each object with its line, its values as texts; null is empty, blank lines are left out.
+
+    Not strict, lines that are no objects are left out as well.
+    """
     number = 0
     while line := text.readline(longest + 1):
         number += 1
         if len(line) > longest:
             raise GiantLine(f"Line {number} is longer than {longest // 1024} KiB.")
-        if not line.isspace():
-            yield number, _texts(line, number)
+        if line.isspace():
+            continue
+        try:
+            values = _texts(line, number)
+        except BrokenFile:
+            if is_strict:
+                raise
+        else:
+            yield number, values
 
 
 def column_names(objects: Iterable[tuple[int, dict[str, str]]], allowed: int) -> list[str]:

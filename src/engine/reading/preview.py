@@ -38,7 +38,7 @@ def preview(
     names = tuple(column.name for column in detected.columns)
     with open_head(path, detected.packing, detected.encoding or "utf-8", limits) as text:
         if detected.format == "jsonl":
-            objects = read_objects(text, limits.record_bytes)
+            objects = read_objects(text, limits.record_bytes, is_strict=False)
             found: Iterable[list[str]] = ([values.get(name, "") for name in names] for _, values in objects)
         else:
             records = read_records(

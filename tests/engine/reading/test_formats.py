@@ -6,6 +6,7 @@ import pytest
 
 from src.domain.errors import DomainError, Invalid, TooLarge, UnsupportedMedia
 from src.engine.reading.detect import detect
+from src.engine.reading.preview import preview
 from src.engine.values import Detected, ReadLimits
 from tests.engine.making import (
     SANDBOX,
@@ -64,6 +65,23 @@ class TestFormats:
             detected = detect(make(data), "anything.pdf", LIMITS)
             assert (detected.format, detected.packing) == (form, packing)
             assert names(detected) == columns
+
+    @pytest.mark.parametrize("bad", [b"{broken", b"[1,2]", b'{"id": 1,', b'{"id": 1, "id": 2}', b"[" * 5000])
+    @pytest.mark.parametrize("place", [0, 1, 2])
+    def test_a_bad_line_among_json_lines_is_passed_over(self, make: Make, bad: bytes, place: int) -> None:
+        lines = JSON_LINES.splitlines()
+        lines.insert(place, bad)
+        path = make(b"\n".join(lines))
+        detected = detect(path, "a", LIMITS)
+        assert (detected.format, names(detected)) == ("jsonl", ["id", "name", "city"])
+        assert preview(path, detected, 5).rows == (("1", "Ana", ""), ("2", "", "Rio"))
+
+    def test_json_lines_without_any_that_is_sound_are_refused_with_the_reason(self, make: Make) -> None:
+        error = refusal(make, b'{"id": 1, "id": 2}\n{"id": NaN}\n')
+        assert (error.slug, error.detail) == (
+            "broken-file",
+            "Line 1 is not valid JSON: a key occurs twice.",
+        )
 
     def test_the_media_type_is_that_of_the_file_as_it_was_sent(self, make: Make) -> None:
         assert detect(make(CSV), "a").media_type == "text/csv"

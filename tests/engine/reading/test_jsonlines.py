@@ -61,6 +61,8 @@ def test_a_bad_line_is_named_with_its_reason(line: str, reason: str) -> None:
     with pytest.raises(DomainError, match=f"Line 2 is.*{reason}") as caught:
         read('{"a": 1}\n' + line + "\n")
     assert caught.value.slug == "broken-file"
+    source = io.StringIO('{"a": 1}\n' + line + '\n{"a": 2}\n', newline="")
+    assert list(read_objects(source, 10_000, is_strict=False)) == [(1, {"a": "1"}), (3, {"a": "2"})]
 
 
 def test_an_escaped_backslash_before_u0000_is_no_nul() -> None:
