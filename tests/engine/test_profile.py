@@ -237,6 +237,14 @@ class TestColumns:
         assert (found.type, found.distinct) == ("text", 3001)
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+def test_a_line_that_names_the_delimiter_is_no_row(make: Make, tmp_path: Path, mark: bytes) -> None:
+    path = make(mark + b"sep=;\nid;name\n1;x\n2;y\n")
+    found = profiled(path, tmp_path, detect(path, "a", ReadLimits()))
+    assert (found.rows, [one.name for one in found.columns]) == (2, ["id", "name"])
+    assert found.regular is None
+
+
 class TestBrokenFiles:
     @pytest.mark.parametrize(
         ("content", "reason"),

@@ -143,6 +143,8 @@ def _sample(text: str, dialect: Dialect, limits: ReadLimits, *, is_whole: bool) 
     source = io.StringIO(text, newline="")
     records = read_records(source, dialect.delimiter, dialect.quote, limits.record_bytes, is_strict=False)
     rows = [row for _, row in islice(records, limits.head_rows) if row]
+    if not rows:
+        raise EmptyFile("The file names its delimiter, and has no rows. Send one with at least a header.")
     check_width(max(map(len, rows)), limits.columns)
     return rows if is_whole or len(rows) < 2 else rows[:-1]
 

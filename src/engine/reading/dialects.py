@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.engine.reading.kinds import BLANKS, is_typed
-from src.engine.reading.records import QUOTE
+from src.engine.reading.records import QUOTE, SEPARATOR_LINE
 
 DELIMITERS = (",", ";", "\t", "|")
 GOOD_ENOUGH = 0.4
@@ -26,7 +26,10 @@ class Dialect:
 
 
 def find_dialect(text: str) -> Dialect:
-    """The delimiter that cuts the text into the most even rows of the cleanest cells."""
+    """The delimiter that the text names, or that cuts it into the most even rows of the cleanest cells."""
+    if first := SEPARATOR_LINE.match(text.lstrip("\r\n")):
+        rest = text.lstrip("\r\n")[first.end() :]
+        return Dialect(first[1], _find_quote(rest[:JUDGED_CHARACTERS]), _find_line_end(text, QUOTE))
     quote = _find_quote(text[:JUDGED_CHARACTERS])
     scores = {delimiter: _score(text, delimiter, quote) for delimiter in DELIMITERS}
     best = max(DELIMITERS, key=lambda delimiter: scores[delimiter])

@@ -1,6 +1,7 @@
 """Delimited text as records with line numbers: the authority on where a record ends and what is broken."""
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import TextIO
 
@@ -9,6 +10,7 @@ from src.engine.values import MIB, BrokenFile
 
 ONE_COLUMN = "\x1f"  # a delimiter that no text has
 QUOTE = '"'
+SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?(?:[\r\n]+|\Z)', re.IGNORECASE)
 
 csv.field_size_limit(64 * MIB)  # the length of the whole record is what is limited here
 
@@ -54,15 +56,23 @@ class _Lines:
         self.start, self._size = self.number + 1, 0
 
 
+def separator_named_by(line: str) -> str | None:
+    """The delimiter, if it is the line in which spreadsheet programs name it above all others."""
+    match = SEPARATOR_LINE.fullmatch(line)
+    return match and match[1]
+
+
 def read_records(
     text: TextIO, delimiter: str | None, quote: str | None, longest: int, *, is_strict: bool = True
 ) -> Iterator[tuple[int, list[str]]]:
-    """Each record with the line it starts on; a blank line is an empty record.
+    """Each record with the line it starts on; a blank line is an empty record, one with `sep=` is none.
 
     Not strict, text behind a closing quote, a quote that is never closed and NUL are taken as they are.
     """
     lines = _Lines(text, longest, is_strict=is_strict)
-    reader = csv.reader(lines, delimiter=delimiter or ONE_COLUMN, quotechar=quote or QUOTE, strict=is_strict)
+    delimiter = delimiter or ONE_COLUMN
+    reader = csv.reader(lines, delimiter=delimiter, quotechar=quote or QUOTE, strict=is_strict)
+    is_first = True
     while True:
         lines.begin()
         try:
@@ -71,7 +81,9 @@ def read_records(
             return
         except csv.Error as error:
             raise BrokenFile(_reason(error, lines.start, lines.number)) from error
-        yield lines.start, record
+        if not (is_first and separator_named_by(delimiter.join(record))):
+            yield lines.start, record
+        is_first = is_first and not record
 
 
 def check_width(width: int, allowed: int) -> None:

@@ -3,6 +3,7 @@
 A fast parser cannot misread a regular file. What is not regular is read again, record by record.
 """
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 BLOCK = 2 * 1024 * 1024
 NEWLINE, RETURN = 10, 13
+NAMED_DELIMITER = re.compile(rb'(?:\xef\xbb\xbf)?"?sep=[,;\t|]"?[\r\n]', re.IGNORECASE)
 
 
 def prove(path: Path, delimiter: str, quote: str, longest: int, on_progress: OnProgress) -> Regular | None:
@@ -26,7 +28,7 @@ def prove(path: Path, delimiter: str, quote: str, longest: int, on_progress: OnP
     total, done = path.stat().st_size, 0
     with path.open("rb") as raw:
         while block := raw.read(BLOCK):
-            if not proof.takes(block):
+            if (not done and NAMED_DELIMITER.match(block)) or not proof.takes(block):
                 return None
             done += len(block)
             on_progress(done, total, "bytes checked")

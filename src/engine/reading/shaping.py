@@ -10,7 +10,7 @@ from pyarrow import csv
 
 from src.engine.reading.faults import LONGEST_VALUE, Found
 from src.engine.reading.originals import Originals, RecordCells, shown
-from src.engine.reading.records import ONE_COLUMN, QUOTE
+from src.engine.reading.records import ONE_COLUMN, QUOTE, separator_named_by
 from src.engine.reading.splitting import Splitter
 from src.engine.reading.stretches import Flags, Marks, Records
 from src.engine.reading.utf8 import Places, invalid_places, is_utf8
@@ -43,7 +43,8 @@ class Shaper:
         self._positions = positions
         self._has_offsets = encoding == "utf-8"
         self._longest = longest
-        self._awaits_header = detected.has_header
+        self._above_rows = int(detected.has_header)
+        self._is_at_start = True
 
     def batches(self, blocks: Iterator[bytes]) -> Iterator[Batch]:
         """All rows of a text."""
@@ -66,12 +67,14 @@ class Shaper:
         return Batch(records.lines[rows], sound, self._cells(text, len(sound)), faults, originals)
 
     def rows(self, records: Records) -> Places:
-        """The records that are rows: neither blank nor the header."""
+        """The records that are rows: neither blank nor the header, nor the line that names the delimiter."""
         rows = np.flatnonzero((records.ends > records.starts) | records.is_broken)
-        if self._awaits_header and len(rows):
-            self._awaits_header = False
-            rows = rows[1:]
-        return rows
+        if self._is_at_start and len(rows):
+            self._is_at_start = False
+            self._above_rows += separator_named_by(shown(records.raw(int(rows[0])))) is not None
+        above = len(rows[: self._above_rows])
+        self._above_rows -= above
+        return rows[above:]
 
     def _faults(self, records: Records, rows: Places) -> tuple[list[Found], Flags]:
         is_broken, is_giant = records.is_broken[rows], records.is_giant[rows]

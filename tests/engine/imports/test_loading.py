@@ -194,6 +194,21 @@ class TestEncodings:
 
 
 class TestFormats:
+    @pytest.mark.parametrize("codec", ["utf-8", "utf-8-sig", "utf-16"])
+    @pytest.mark.parametrize("mark", [";", ",", "\t"])
+    def test_a_line_that_names_the_delimiter_counts_as_a_line_only(
+        self, make: Make, tmp_path: Path, codec: str, mark: str
+    ) -> None:
+        text = f"sep={mark}\nid{mark}name\n1{mark}a\n\nsep={mark}\n2{mark}b\n"
+        result = load_csv(make(text.encode(codec)), TWO, tmp_path)
+        assert result.rows == [(3, "1", "a"), (5, "sep=", None), (6, "2", "b")]
+        assert result.faults == []
+
+    def test_nor_is_it_a_row_without_a_header(self, make: Make, tmp_path: Path) -> None:
+        detected = reading(["id", "name"], has_header=False)
+        result = load_here(make(b"sep=,\n1,a\n"), plan_of(detected, TWO), tmp_path / "out")
+        assert (result.rows, result.faults) == ([(2, "1", "a")], [])
+
     @pytest.mark.parametrize("pack", [gzipped, lambda content: zipped({"a.csv": content})])
     def test_archives_are_unpacked(self, make: Make, tmp_path: Path, pack: Any) -> None:
         assert load_csv(make(pack(b"id,name\n1,a\n")), TWO, tmp_path).rows == [(2, "1", "a")]

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from src.engine.reading.detect import detect
 from src.engine.reading.dialects import find_dialect, has_header
+from src.engine.reading.formats import EmptyFile
 from src.engine.values import Detected
 from tests.engine.making import Make, csv_bytes
 
@@ -52,6 +53,25 @@ class TestDelimiter:
     )
     def test_the_delimiter_that_leaves_clean_cells_wins(self, text: str, delimiter: str | None) -> None:
         assert find_dialect(text).delimiter == delimiter
+
+    @pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\nsep=;"])
+    @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+    def test_a_first_line_may_name_it(self, make: Make, first: str, end: str) -> None:
+        detected = read(make, f"{first}\na,b;c,d\n1,5;2,5\n".replace("\n", end))
+        assert (detected.delimiter, detected.has_header, detected.line_end) == (";", True, end)
+        assert [column.name for column in detected.columns] == ["a,b", "c,d"]
+
+    @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+    def test_the_name_decides_where_nothing_else_does(self, delimiter: str) -> None:
+        assert find_dialect(f"sep={delimiter}\nword\n").delimiter == delimiter
+        assert find_dialect(f"sep={delimiter}").delimiter == delimiter
+
+    def test_a_file_of_nothing_else_is_empty(self, make: Make) -> None:
+        with pytest.raises(EmptyFile):
+            read(make, "sep=;\n")
+
+    def test_elsewhere_such_a_line_is_a_row(self, make: Make) -> None:
+        assert [column.name for column in read(make, "a;b\nsep=;\n1;2\n").columns] == ["a", "b"]
 
     def test_single_quotes_count_where_cells_stand_in_them(self) -> None:
         assert find_dialect("'a','b'\n'x, y','z'\n").quote == "'"

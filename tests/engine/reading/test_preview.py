@@ -20,6 +20,7 @@ def seen(make: Make, content: bytes, rows: int, limits: ReadLimits = LIMITS) -> 
     [
         b"id,name\n1,Ana\n2,\n",
         gzipped(b"id;name\r\n1;Ana\r\n\r\n2;\r\n"),
+        b"\xef\xbb\xbfsep=;\r\nid;name\r\n1;Ana\r\n2;\r\n",
         b'{"id": 1, "name": "Ana"}\n{"id": 2}\n',
         workbook_bytes({"A": [["id", "name"], [1, "Ana"], [2, ""]]}),
         parquet_bytes("select * from (values (1, 'Ana'), (2, null)) t(id, name)"),
