@@ -42,7 +42,7 @@ def list_alerts(query: dict[str, Any]) -> Response:
     return _listed(query)
 
 
-@clients.get("/<path:client_id>/alerts", needs=VIEWER, scope="alerts")
+@clients.get("/<outside_id:client_id>/alerts", needs=VIEWER, scope="alerts")
 @clients.arguments(ClientAlertQuery, location="query")
 @clients.lists(AlertList)
 def list_client_alerts(query: dict[str, Any], client_id: str) -> Response:

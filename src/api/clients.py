@@ -59,7 +59,7 @@ def create_client(body: dict[str, Any]) -> Response:
     return answer
 
 
-@blp.get("/<path:client_id>", needs=VIEWER)
+@blp.get("/<outside_id:client_id>", needs=VIEWER)
 @blp.response(200, ClientSchema)
 def get_client(client_id: str) -> Response:
     """One client, by the id that files use."""
@@ -67,7 +67,7 @@ def get_client(client_id: str) -> Response:
         return with_etag(s.client_rows.get_by_external_id(client_id), CLIENT)
 
 
-@blp.patch("/<path:client_id>", needs=OPERATOR)
+@blp.patch("/<outside_id:client_id>", needs=OPERATOR)
 @blp.arguments(ClientPatchSchema)
 @blp.response(200, ClientSchema)
 def patch_client(body: dict[str, Any], client_id: str) -> Response:
@@ -78,7 +78,7 @@ def patch_client(body: dict[str, Any], client_id: str) -> Response:
         return with_etag(s.clients.update(client, body, actor()), CLIENT)
 
 
-@blp.delete("/<path:client_id>", needs=OPERATOR)
+@blp.delete("/<outside_id:client_id>", needs=OPERATOR)
 @blp.arguments(DeleteQuery, location="query")
 @blp.response(200, ErasureSchema, description="What was erased, and which files may still hold it.")
 @blp.alt_response(204, description="Deleted.", success=True)
@@ -96,7 +96,7 @@ def delete_client(query: dict[str, Any], client_id: str) -> Response:
     return Response(status=204)
 
 
-@blp.get("/<path:client_id>/atendimentos", needs=VIEWER, scope="atendimentos")
+@blp.get("/<outside_id:client_id>/atendimentos", needs=VIEWER, scope="atendimentos")
 @blp.arguments(ListQuery, location="query")
 @blp.lists(AtendimentoList)
 def list_client_atendimentos(query: dict[str, Any], client_id: str) -> Response:

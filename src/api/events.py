@@ -72,7 +72,7 @@ def list_events(query: dict[str, Any]) -> Response:
     return _listed(query, {name: query.get(name) for name in (*FILTERS, "client", "import_id")})
 
 
-@clients.get("/<path:client_id>/events", needs=VIEWER, scope="events")
+@clients.get("/<outside_id:client_id>/events", needs=VIEWER, scope="events")
 @clients.arguments(ClientEventQuery, location="query")
 @clients.lists(EventList)
 def list_client_events(query: dict[str, Any], client_id: str) -> Response:

@@ -28,6 +28,7 @@ from src.api import (
     jobs,
     metrics,
     operations,
+    outside_ids,
     pages,
     problems,
     rate_limits,
@@ -95,6 +96,7 @@ def register(app: Flask, settings: Settings) -> None:
         PROPAGATE_EXCEPTIONS=False,
     )
     app.wsgi_app = app.extensions[SHORT_WAY] = ShortWay(app)  # type: ignore[method-assign]  # as Flask's documentation says
+    outside_ids.register(app)
     envelope.register(app, settings)
     authentication.register(app)
     rate_limits.register(app, settings)

@@ -42,7 +42,7 @@ def list_transactions(query: dict[str, Any]) -> Response:
     )
 
 
-@clients.get("/<path:client_id>/transactions", needs=VIEWER, scope="transactions")
+@clients.get("/<outside_id:client_id>/transactions", needs=VIEWER, scope="transactions")
 @client_limit
 @clients.arguments(ClientTransactionQuery, location="query")
 @clients.lists(TransactionList)
@@ -58,7 +58,7 @@ def list_client_transactions(query: dict[str, Any], client_id: str) -> Response:
     )
 
 
-@clients.get("/<path:client_id>/statistics", needs=VIEWER, scope="transactions")
+@clients.get("/<outside_id:client_id>/statistics", needs=VIEWER, scope="transactions")
 @clients.response(200, StatisticsSchema)
 def get_client_statistics(client_id: str) -> Any:
     """What a client's transactions add up to, in all and by currency."""

@@ -11,6 +11,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from src.api import outside_ids
 from src.api.registration import RESOURCES
 from src.domain.roles import SCOPES, Policy, Role
 from src.services.logins import Grant
@@ -92,6 +93,7 @@ class Route(NamedTuple):
 def routes() -> Iterator[Route]:
     """The routes of the API, from an url map like the application's."""
     app = Flask("matrix", static_folder=None)
+    outside_ids.register(app)
     for resource in RESOURCES:
         app.register_blueprint(resource.blp)
     for rule in app.url_map.iter_rules():

@@ -225,6 +225,28 @@ class TestOne:
         assert operator.get(f"{path}/transactions").json["data"] == []
         assert operator.delete(path).status_code == 204
 
+    @each("external_id", ["/eve", "//eve", "eve/", "/", "a//b", "eve\n", "\n"])
+    def test_what_stands_at_its_address_is_it_and_no_other(self, admin: Caller, external_id: str) -> None:
+        for id_ in ("eve", "a/b", external_id):
+            a_client(id_, name="Eve")
+        path = f"{CLIENTS}/{quote(external_id, safe='')}"
+        assert admin.get(path).json["client_id"] == external_id
+        for rest in ("transactions", "statistics", "atendimentos", "events", "alerts"):
+            assert admin.get(f"{path}/{rest}").status_code == 200
+        assert admin.patch(path, json={"name": "Another"}).json["client_id"] == external_id
+        assert admin.delete(path).status_code == 204
+        assert admin.delete(f"{path}?erase=true").json["client_id"] == external_id
+        assert (row_of("eve").name, row_of("a/b").name) == ("Eve", "Eve")
+        assert admin.get(path).status_code == 404
+
+    @each("method", ["get", "patch", "delete"])
+    def test_no_slash_is_taken_from_an_address(self, admin: Caller, method: str) -> None:
+        a_client("eve", name="Eve")
+        for external_id in ("%2Feve", "/eve", "eve%2F", "eve/", "//eve"):
+            answer = admin.call(method, f"{CLIENTS}/{external_id}", json={} if method == "patch" else None)
+            assert (answer.status_code, answer.json["type"]) == (404, "/problems/client-not-found")
+        assert row_of("eve").deleted_at is None
+
     @each("external_id", ["8", "07", "%00", "x" * 60])
     def test_an_unknown_one_is_404(self, operator: Caller, external_id: str) -> None:
         a_client("7")
