@@ -32,6 +32,7 @@ class Field:
     digits: int = 15  # of a decimal, with its places
     places: int = 2
     choices: tuple[str, ...] = ()
+    is_addressed: bool = False  # an id of what has an address here by it
     upper: bool = False  # a code or choice is kept in capitals, else in small letters
     first: date | None = None  # the bounds of a date, both included
     last: date | None = None

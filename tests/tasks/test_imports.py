@@ -264,6 +264,18 @@ def test_a_broken_line_near_the_top_of_json_lines_costs_no_other(imports: Import
     assert codes(imports.rejects(done)) == [(2, "", "not_json")]
 
 
+def test_a_row_whose_id_could_not_be_asked_for_is_refused_and_the_others_are_loaded(imports: Imports) -> None:
+    rows = VISITS.replace("c2", '"c\n2"').replace("\n3,c1", "\n3,c1/events")
+    done = imports.load("atendimentos", f'{rows}4,..,Ana,Sul,2021-07-02,\n"5\t",c5,Ana,Sul,2021-07-02,\n')
+    assert counts(done) == {"rows_read": 5, "inserted": 2, "rejected": 3}
+    assert codes(imports.rejects(done)) == [
+        (3, "id_cliente", "control_character"),
+        (5, "id_cliente", "out_of_range"),
+        (6, "id_cliente", "out_of_range"),
+    ]
+    assert [(row[0], row[1]) for row in visits()] == [("1", "c1"), ("5", "c5")]
+
+
 def test_a_row_with_a_stray_nul_is_refused_and_the_others_are_loaded(imports: Imports) -> None:
     done = imports.load("atendimentos", VISITS.replace("Rui", "R\0ui"))
     assert counts(done) == {"rows_read": 3, "inserted": 2, "rejected": 1}

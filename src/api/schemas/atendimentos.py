@@ -11,6 +11,7 @@ from src.api.schemas.local_times import LOCAL, ORDER, DateOrderQuery, LocalTime
 from src.api.schemas.values import within_bounds
 from src.domain.datasets import ATENDIMENTOS
 from src.domain.local_times import DATE_ORDERS
+from src.domain.outside_ids import NO_ADDRESS, ONE_LINE, has_address, has_controls
 
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,17}")
 IDENTIFIER = {"type": ["integer", "string"]}
@@ -38,6 +39,24 @@ class Identifier(fields.Field[str]):
         if not 1 <= len(text) <= ATENDIMENTOS.field("id_cliente").max_length:
             raise self.make_error("invalid")
         return text
+
+
+class NewIdentifier(Identifier):
+    """An id that may be made by this, with the rules of its field in files."""
+
+    default_error_messages = {"controls": ONE_LINE, "address": NO_ADDRESS}
+
+    def __init__(self, field: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.of = ATENDIMENTOS.field(field)
+
+    def _deserialize(self, value: Any, *arguments: Any, **options: Any) -> str:
+        id_ = super()._deserialize(value, *arguments, **options)
+        if has_controls(id_):
+            raise self.make_error("controls")
+        if self.of.is_addressed and not has_address(id_):
+            raise self.make_error("address")
+        return id_
 
 
 class Name(fields.String):
@@ -81,12 +100,15 @@ class AtendimentoPutSchema(AtendimentoPatchSchema):
 
 
 class AtendimentoCreateSchema(AtendimentoPatchSchema):
-    id_atendimento = Identifier(
+    id_atendimento = NewIdentifier(
+        "id_atendimento",
         attribute="external_id",
         allow_none=True,
         metadata={"description": "The id that it has outside; unique when given."},
     )
-    id_cliente = Identifier(required=True, metadata={"description": "The client's outside id."})
+    id_cliente = NewIdentifier(
+        "id_cliente", required=True, metadata={"description": "The client's outside id."}
+    )
     angel = Name("angel", required=True)
     polo = Name("polo", required=True)
     data_limite = LocalTime(required=True, validate=WHEN_DUE)

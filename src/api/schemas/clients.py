@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import fields, post_load, validate
 
-from src.api.schemas.atendimentos import Identifier
+from src.api.schemas.atendimentos import NewIdentifier
 from src.api.schemas.base import Schema
 from src.api.schemas.lists import ListQuery, list_schema
 from src.api.schemas.values import Amount, Moment, Money, text_of, within_bounds
@@ -43,8 +43,8 @@ class ClientPatchSchema(Schema):
 
 
 class ClientCreateSchema(ClientPatchSchema):
-    client_id = Identifier(
-        metadata={"description": "Its id in files and requests; left out, it gets a number."}
+    client_id = NewIdentifier(
+        "id_cliente", metadata={"description": "Its id in files and requests; left out, it gets a number."}
     )
 
 

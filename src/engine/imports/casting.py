@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from src.domain.datasets import FieldType, SignRule
+from src.domain.outside_ids import NO_ADDRESS, ONE_LINE
 from src.domain.rejects import CELL_ERRORS
 from src.engine.imports.amounts import are_above_zero, are_below_zero, are_outside, read_amounts
 from src.engine.imports.clocks import DAY
+from src.engine.imports.identifiers import with_any_control, without_address
 from src.engine.imports.moments import as_dates, as_timestamps, day_number, read_days, read_moments
 from src.engine.imports.plans import LoadPlan, MappedColumn
 from src.engine.reading.cell_errors import code_of
@@ -93,7 +95,11 @@ def _read_text(cast: Cast) -> None:
 
 def _read_identifier(cast: Cast) -> None:
     """As it stands: leading zeros make another one."""
-    _keep(cast, cast.texts.trimmed)
+    ids = cast.texts.trimmed
+    cast.refuse("control_character", with_any_control(ids), ONE_LINE)
+    if cast.column.field.is_addressed:
+        cast.refuse("out_of_range", without_address(ids), NO_ADDRESS)
+    _keep(cast, ids)
 
 
 def _read_email(cast: Cast) -> None:

@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.domain.datasets import CLIENTS, TRANSACTIONS, Field
+from src.domain.datasets import ATENDIMENTOS, CLIENTS, TRANSACTIONS, Field
+from src.domain.outside_ids import BELOW
 from src.engine.imports.casting import cast_columns
 from src.engine.imports.moments import moment
 from tests.engine.importing import plan_of, reading
@@ -84,6 +85,19 @@ class TestTexts:
             "7",
             "7.0",
         ]
+
+    @pytest.mark.parametrize("value", ["a\nb", "a\tb", "a\r\nb", "a\0b", "a\x7fb", "é\u0085b", "\u009fé"])
+    def test_identifiers_are_of_one_line(self, value: str) -> None:
+        field = Field(name="a", type="identifier")
+        assert cast(field, ["7", value, " é\t", "漢/."]) == ["7", "control_character", "é", "漢/."]
+
+    @pytest.mark.parametrize("name", ["id_cliente", "client_id"])
+    def test_a_client_s_id_has_an_address(self, name: str) -> None:
+        field = (CLIENTS if name == "client_id" else ATENDIMENTOS).field(name)
+        good = ["7", "...", "a/transactions/b", "2021/07/x", "7.0", "transactions"]
+        bad = [".", " .. ", *(f"a{end}" for end in BELOW), *BELOW]
+        assert cast(field, [*good, *bad]) == [*good, *(["out_of_range"] * len(bad))]
+        assert cast(ATENDIMENTOS.field("id_atendimento"), [".", "a/events"]) == [".", "a/events"]
 
     def test_nothing_to_read_is_no_trouble(self) -> None:
         for kind in ("text", "identifier", "email", "choice", "code", "decimal", "date", "datetime"):
