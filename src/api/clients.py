@@ -23,6 +23,7 @@ from src.api.schemas.clients import (
     ErasureSchema,
 )
 from src.api.schemas.lists import ListQuery
+from src.domain.outside_ids import client_address
 from src.domain.roles import Policy, Role
 from src.repositories.clients import CONDITIONS
 from src.wiring import services
@@ -55,7 +56,7 @@ def create_client(body: dict[str, Any]) -> Response:
     with services() as s:
         client = s.clients.create(body.pop("client_id", None), body, actor())
     answer = with_etag(client, CLIENT, 201)
-    answer.headers["Location"] = f"/api/v1/clients/{client.external_id}"
+    answer.headers["Location"] = client_address(client.external_id)
     return answer
 
 

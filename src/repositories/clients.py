@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import array, insert
 from sqlalchemy.exc import IntegrityError
 
 from src.domain.errors import Conflict, NotFound
+from src.domain.outside_ids import client_address
 from src.domain.paging import Page, PageQuery
 from src.models import Atendimento, Client, Event, File, Import, ImportChange, Operation, Transaction
 from src.models.clients import CLIENT_NUMBER
@@ -115,7 +116,7 @@ class ClientRepository(Repository[Client]):
         )
         made = self._made(statement.returning(Client), values)
         if made is None:
-            raise ClientExists(f"It is at /api/v1/clients/{external_id}.")
+            raise ClientExists(f"It is at {client_address(external_id)}.")
         return made
 
     def create_numbered(self, values: Mapping[str, Any]) -> Client:

@@ -5,9 +5,11 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from flask import Flask
 from sqlalchemy import Connection, select, text
 from werkzeug.test import TestResponse
 
+from src.domain.outside_ids import BELOW
 from src.models import AuditEntry, Client, File, Import, ImportChange
 from src.wiring import services
 from tests.api.nouns import a_file, an_api_key, an_operation
@@ -140,6 +142,19 @@ class TestCreate:
         assert answer.headers["Location"] == f"{CLIENTS}/7"
         again = operator.get(answer.headers["Location"])
         assert (again.json, again.headers["ETag"]) == (answer.json, answer.headers["ETag"])
+
+    @each("client_id", ["q%201", "/eve", "a//b", "é?#", "x y", "...", "%", "a&b"])
+    def test_it_is_where_the_answer_says(self, operator: Caller, client_id: str) -> None:
+        made = operator.post(CLIENTS, json={"client_id": client_id})
+        assert made.status_code == 201, made.text
+        assert operator.get(made.headers["Location"]).json == made.json
+        again = operator.post(CLIENTS, json={"client_id": client_id})
+        assert (again.status_code, again.json["detail"]) == (409, f"It is at {made.headers['Location']}.")
+
+    def test_no_client_is_called_as_what_stands_below_another(self, app: Flask) -> None:
+        start = f"{CLIENTS}/<outside_id:client_id>"
+        rules = [rule.rule.removeprefix(start) for rule in app.url_map.iter_rules() if start in rule.rule]
+        assert {rule for rule in rules if rule} == set(BELOW)
 
     def test_a_number_is_the_same_id_as_its_text(self, operator: Caller) -> None:
         assert operator.post(CLIENTS, json={"client_id": 7}).json["client_id"] == "7"
