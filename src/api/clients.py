@@ -88,6 +88,8 @@ def delete_client(query: dict[str, Any], client_id: str) -> Response:
     if query["erase"]:
         ERASE.check(actor())
         with services() as s:
+            if known := s.client_rows.find_by_external_id(client_id, is_locked=True):
+                check_if_match(known, CLIENT)
             erased = ERASURE.dump(s.clients.erase(client_id, actor()))
         return Response(json.dumps(erased), mimetype="application/json")
     with services() as s:

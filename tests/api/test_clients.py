@@ -361,6 +361,20 @@ class TestErase:
         assert admin.delete(f"{CLIENTS}/8?erase=true").status_code == 404
 
     @each("is_deleted_before", [False, True])
+    def test_whoever_saw_an_older_one_erases_nothing(self, admin: Caller, is_deleted_before: bool) -> None:
+        path = f"{CLIENTS}/7"
+        first = admin.post(CLIENTS, json=PERSON).headers["ETag"]
+        seen = admin.patch(path, json={"name": "Ana"}).headers["ETag"]
+        if is_deleted_before:
+            admin.delete(path)
+        stale = admin.delete(f"{path}?erase=true", headers={"If-Match": first})
+        assert (stale.status_code, stale.json["type"]) == (412, "/problems/precondition-failed")
+        assert row_of("7").name == "Ana"
+        last = "*" if is_deleted_before else seen
+        assert admin.delete(f"{path}?erase=true", headers={"If-Match": last}).status_code == 200
+        assert row_of("7").name is None
+
+    @each("is_deleted_before", [False, True])
     def test_what_is_personal_goes_from_the_record(self, admin: Caller, is_deleted_before: bool) -> None:
         admin.post(CLIENTS, json=PERSON)
         if is_deleted_before:
