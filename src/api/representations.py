@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from flask import Response, json, request
+from werkzeug.datastructures import MIMEAccept
 
 from src.api.exports import note_export
 from src.api.lists import XLSX
@@ -49,9 +50,11 @@ def represented(
 
 
 def _accepted() -> str:
+    """Parameters such as `charset` choose nothing: there is one form of each type."""
     if not request.accept_mimetypes:
         return "json"
-    best = request.accept_mimetypes.best_match(list(TYPES.values()))
+    wanted = MIMEAccept([(kind.partition(";")[0].rstrip(), q) for kind, q in request.accept_mimetypes])
+    best = wanted.best_match(list(TYPES.values()))
     if best is None:
         raise NotAcceptable(f"There are {', '.join(TYPES.values())}.")
     return next(form for form, kind in TYPES.items() if kind == best)

@@ -464,6 +464,20 @@ class TestForms:
     def test_json_is_what_comes_unless_something_else_is_asked_for(self, viewer: Caller, accept: str) -> None:
         assert viewer.get(ANGELS, headers={"Accept": accept}).json["total"] == 1
 
+    @each(
+        ("accept", "kind"),
+        [
+            ("application/json; charset=utf-8", "application/json"),
+            ("text/csv; charset=utf-8", "text/csv; charset=utf-8"),
+            ("text/csv;charset=utf-8;q=0.2, application/json;version=1;q=0.9", "application/json"),
+            ("application/pdf, text/*;q=0.1", "text/csv; charset=utf-8"),
+            ("image/*;level=1", "image/svg+xml; charset=utf-8"),
+        ],
+    )
+    def test_parameters_of_a_type_choose_nothing(self, viewer: Caller, accept: str, kind: str) -> None:
+        answer = viewer.get(ANGELS, headers={"Accept": accept})
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
+
     def test_what_is_said_in_the_address_counts_more(self, viewer: Caller) -> None:
         assert viewer.get(f"{ANGELS}?format=json", headers={"Accept": "image/png"}).json["total"] == 1
 
