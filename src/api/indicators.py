@@ -18,7 +18,7 @@ from src.api.schemas.indicators import (
     PoloProductivitySchema,
     ProductivityQuery,
 )
-from src.domain.indicators import Group, Noun, Period, change
+from src.domain.indicators import Figures, Group, Noun, Period, change
 from src.engine.charts import Chart
 from src.services.indicators import Indicator, Line
 from src.wiring import services
@@ -57,7 +57,8 @@ def get_angel_productivity(query: dict[str, Any]) -> Response:
         bars = [(row["angel"], (row["on_time_percentage"],)) for row in rows]
         return Chart("Angels: on time", "Of all attended ones", ("on time",), bars, unit=" %")
 
-    return represented(query.get("format"), {"total": total, "data": rows}, chart, "angel-productivity")
+    body, blank = {"total": total, "data": rows}, dict.fromkeys(ANGEL_ROWS.dump_fields)
+    return represented(query.get("format"), body, chart, "angel-productivity", blank=blank)
 
 
 @blp.get("/atendimento/polo_productivity", needs=VIEWER)
@@ -73,7 +74,8 @@ def get_polo_productivity(query: dict[str, Any]) -> Response:
         bars = [(f"{row['polo']}, {row['weekday']}", (row["total_deliveries"],)) for row in rows]
         return Chart("Polos by weekday", "Attended ones", ("attended",), bars)
 
-    return represented(query.get("format"), {"total": total, "data": rows}, chart, "polo-productivity")
+    body, blank = {"total": total, "data": rows}, dict.fromkeys(POLO_ROWS.dump_fields)
+    return represented(query.get("format"), body, chart, "polo-productivity", blank=blank)
 
 
 @blp.get("/indicators/angels", needs=VIEWER)
@@ -129,7 +131,13 @@ def _answer(noun: Noun, query: dict[str, Any]) -> Response:
         "to": _shown(period.last),
         "data": rows,
     }
-    return represented(query.get("format"), body, lambda: _chart(noun, period, found), f"indicators-{noun}")
+    return represented(
+        query.get("format"),
+        body,
+        lambda: _chart(noun, period, found),
+        f"indicators-{noun}",
+        blank=_blank(noun, group, is_compared="compare" in query),
+    )
 
 
 def _row(noun: Noun, line: Line) -> dict[str, Any]:
@@ -146,6 +154,12 @@ def _row(noun: Noun, line: Line) -> dict[str, Any]:
     row["median_delay_seconds"] = _seconds(figures.median_delay)
     row["p90_delay_seconds"] = _seconds(figures.p90_delay)
     return row | (change(figures, line.previous) if line.previous else {})
+
+
+def _blank(noun: Noun, group: Group | None, *, is_compared: bool) -> dict[str, Any]:
+    """A row of nothing, with the members that the rows of this question have."""
+    nothing = Figures("", date.min if group else None)
+    return _row(noun, Line(nothing, nothing if is_compared else None))
 
 
 def _chart(noun: Noun, period: Period, found: Indicator) -> Chart:

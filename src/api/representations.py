@@ -29,16 +29,24 @@ class NotAcceptable(Invalid):
 
 
 def represented(
-    wanted: str | None, body: Mapping[str, Any], chart: Callable[[], Chart], name: str
+    wanted: str | None,
+    body: Mapping[str, Any],
+    chart: Callable[[], Chart],
+    name: str,
+    *,
+    blank: Mapping[str, Any],
 ) -> Response:
-    """An answer in the form that was asked for; `data` of the body is what tables and pictures show."""
+    """An answer in the form that was asked for; `data` of the body is what tables and pictures show.
+
+    A table without rows has the columns of a `blank` one.
+    """
     form = wanted or _accepted()
     content: Any
     if form == "json":
         content = json.dumps(body)
     elif form in ("csv", "xlsx"):
         note_export("indicator", name, form)
-        columns, rows = _table(body["data"])
+        columns, rows = _table(body["data"], blank)
         content = csv_lines(columns, rows) if form == "csv" else xlsx_file(columns, rows)
     else:
         content = (svg if form == "svg" else png)(draw(chart()))
@@ -64,10 +72,10 @@ def _disposition(form: str) -> str:
     return "inline" if form in ("svg", "png") else "attachment"
 
 
-def _table(data: Rows) -> tuple[list[str], list[list[Any]]]:
+def _table(data: Rows, blank: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
     """Columns and rows; what has members gets a column for each of them."""
     flat = [dict(_flat(row)) for row in data]
-    columns = list(dict.fromkeys(name for row in flat for name in row))
+    columns = list(dict.fromkeys(name for row in flat or [dict(_flat(blank))] for name in row))
     return columns, [[row.get(name) for name in columns] for row in flat]
 
 

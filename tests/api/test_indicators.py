@@ -42,6 +42,13 @@ def local_now() -> datetime:
     return datetime.now(ZoneInfo("America/Sao_Paulo")).replace(tzinfo=None)
 
 
+def in_rows(content: bytes) -> list[list[Any]]:
+    """A table as CSV or XLSX."""
+    if content.startswith(b"PK"):
+        return CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    return list(csv.reader(io.StringIO(content.decode())))
+
+
 class Visit:
     """A row as the database has it, and what brute force makes of it."""
 
@@ -491,6 +498,24 @@ class TestForms:
         (row,) = csv.DictReader(io.StringIO(answer.text))
         assert (row["angel"], row["on_time_percentage"]) == ("'=João <&>", "100.0")
         assert (row["previous_total"], row["change_total"]) == ("0", "1")
+
+    @each("form", ["csv", "xlsx"])
+    @each(
+        "path",
+        [
+            *PATHS,
+            "/api/v1/indicators/clients?compare=previous&group_by=weekday&from=2024-01-01&to=2024-01-31",
+            "/api/v1/indicators/trend?group_by=month",
+        ],
+    )
+    def test_a_table_without_rows_has_the_columns_of_one_with_rows(
+        self, viewer: Caller, connection: Connection, path: str, form: str
+    ) -> None:
+        path += f"{'&' if '?' in path else '?'}format={form}"
+        full = in_rows(viewer.get(path).data)
+        connection.execute(text("UPDATE atendimento SET deleted_at = now()"))
+        assert len(full) > 1
+        assert in_rows(viewer.get(path).data) == full[:1]
 
     def test_as_xlsx_numbers_are_numbers(self, viewer: Caller) -> None:
         answer = viewer.get(f"{ANGELS}?format=xlsx")
