@@ -18,6 +18,7 @@ NO_MOMENT = datetime(2000, 1, 1)  # noqa: DTZ001 # the same rows give the same b
 ROWS_MEASURED = 200  # for the widths of columns
 NARROWEST, WIDEST = 6, 60  # characters
 A4 = 9  # as workbooks number sizes of paper
+MOST_WHOLE = 10**15  # from here on, whole numbers are rounded by spreadsheets
 CELL_UNITS = 32_767  # what a spreadsheet takes in one cell, in UTF-16
 
 
@@ -101,10 +102,15 @@ def _csv_line(values: list[Any]) -> str:
 
 def _write_cell(sheet: Any, row: int, column: int, value: Any) -> None:
     value = _plain(value)
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int | float) and not _is_rounded(value):
         sheet.write(row, column, value)
     elif value is not None:
         sheet.write_string(row, column, fitting(harmless(str(value))))
+
+
+def _is_rounded(value: float) -> bool:
+    """Whether a spreadsheet would show another whole number: it keeps fifteen digits."""
+    return isinstance(value, int) and abs(value) >= MOST_WHOLE
 
 
 def fitting(text: str) -> str:

@@ -43,6 +43,24 @@ def test_csv_has_it_whole() -> None:
     assert list(csv_lines(["text"], [[FULL + "x"]])) == ["text\r\n", f"{FULL}x\r\n"]
 
 
+@pytest.mark.parametrize(
+    ("number", "found"),
+    [
+        (999_999_999_999_999, 999_999_999_999_999),
+        (-999_999_999_999_999, -999_999_999_999_999),
+        (10**15, "1000000000000000"),
+        (999_999_999_999_999_999, "999999999999999999"),
+        (-(2**63), "-9223372036854775808"),
+        (1.5, 1.5),
+    ],
+)
+def test_a_whole_number_that_a_spreadsheet_would_round_is_a_text(number: float, found: float | str) -> None:
+    content = b"".join(xlsx_file(["number"], [[number]]))
+    rows = CalamineWorkbook.from_filelike(io.BytesIO(content)).get_sheet_by_index(0).to_python()
+    assert rows == [["number"], [found]]
+    assert list(csv_lines(["number"], [[number]]))[1] == f"{number}\r\n"
+
+
 def test_the_header_of_a_workbook_is_made_harmless_like_its_cells() -> None:
     book = b"".join(xlsx_file(["=1+1", "{=1+1}", "name"], [["=2", "-3", "x"]]))
     rows = CalamineWorkbook.from_filelike(io.BytesIO(book)).get_sheet_by_index(0).to_python()
