@@ -50,7 +50,7 @@ def import_csv(query: dict[str, str]) -> Response:
 
     How it is written can be told by a part named «options», as JSON, or by the query; the part comes first.
     """
-    with given_file(ImportCsvFormSchema, filename=FILE_NAME, is_strict=True) as (given, form):
+    with given_file(ImportCsvFormSchema, filename=FILE_NAME) as (given, form):
         terms = Terms(options=query | form["options"])
         answer = begin(given, ATENDIMENTOS.name, terms, is_draft=False, is_forced=False)
     job_id = answer.body["job_id"]

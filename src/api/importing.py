@@ -6,14 +6,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from flask import request
-from marshmallow import EXCLUDE, RAISE
+from flask import g, request
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import Parser
 from src.api.idempotency import once
+from src.api.queries import names_in
 from src.api.schemas.base import Schema
 from src.api.schemas.imports import IMPORTS, ONE_IMPORT, ImportFormSchema, ImportStartSchema
+from src.api.schemas.notify import NOTIFY
 from src.api.uploads import NoFile, receive
 from src.domain.errors import FieldError
 from src.engine.imports.returned import read_as_table
@@ -80,9 +81,9 @@ class GivenFile:
 
 @contextmanager
 def given_file(
-    schema: type[Schema] | None = None, *, filename: str | None = None, is_strict: bool = False
+    schema: type[Schema], *, filename: str | None = None
 ) -> Iterator[tuple[GivenFile, dict[str, Any]]]:
-    """The file that the request is about, and its form: what the form does not know is left out, or refused.
+    """The file that the request is about, and its form; a part that the form does not know is refused.
 
     What came is deleted unless it is kept.
     """
@@ -91,14 +92,11 @@ def given_file(
         form = dict(parser.parse(ImportStartSchema(), request, location="json"))
         yield _stored(form), form
         return
-    upload, name = receive(mine.settings.max_upload_bytes, filename)
+    known = names_in(schema()) | ({NOTIFY} if g.get("starts_job") else set())
+    upload, name = receive(mine.settings.max_upload_bytes, filename, known=known)
     detected = inspect(mine.storage, mine.readers, upload, name)
     with deleted_unless_kept(mine.storage, upload):
-        form = (
-            dict(parser.parse(schema(unknown=RAISE if is_strict else EXCLUDE), request, location="form"))
-            if schema
-            else {}
-        )
+        form = dict(parser.parse(schema(), request, location="form"))
         given = GivenFile(
             key=upload.key, detected=asdict(detected), sha256=upload.sha256, name=name, upload=upload
         )

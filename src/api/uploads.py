@@ -1,6 +1,6 @@
 """Bytes coming in: streamed into storage as they arrive, never whole in memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO, Any, cast
 
@@ -8,6 +8,7 @@ from flask import Request, request
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage
 
+from src.api.queries import refuse_unknown_parts
 from src.api.schemas.notify import NOTIFY
 from src.domain.errors import FieldError, Invalid
 from src.domain.files import storage_key
@@ -52,9 +53,14 @@ class StreamingRequest(Request):
         return found
 
 
-def receive(limit: int, filename: str | None) -> tuple[Upload, str]:
-    """The request's file and its name. Whatever goes wrong, nothing is left in storage."""
+def receive(limit: int, filename: str | None, *, known: Collection[str] | None = None) -> tuple[Upload, str]:
+    """The request's file and its name. Whatever goes wrong, nothing is left in storage.
+
+    If `known` parts are named, a form with others is refused.
+    """
     with _receiving(limit, most=1):
+        if known is not None and request.mimetype == "multipart/form-data":
+            refuse_unknown_parts(known)
         upload, name = (
             _from_multipart() if request.mimetype == "multipart/form-data" else _from_body(filename)
         )
@@ -73,22 +79,16 @@ def receive_parts(limit: int, parts: Sequence[str]) -> list[tuple[Upload, str]]:
                 f"Send multipart/form-data with the parts: {', '.join(parts)}.",
                 errors=errors,
             )
-        _refuse_others([name for name in request.form if name != NOTIFY], parts)
+        refuse_unknown_parts((*parts, NOTIFY))
         return [(cast("Upload", files[part].stream), files[part].filename or "") for part in parts]
 
 
 def receive_some(limit: int, parts: Sequence[str]) -> dict[str, tuple[Upload, str]]:
     """The files of a form by the names of their parts: all, some or none of these, and no others."""
     with _receiving(limit, most=len(parts)):
+        refuse_unknown_parts(parts)
         files = request.files
-        _refuse_others(files, parts)
         return {name: (cast("Upload", part.stream), part.filename or name) for name, part in files.items()}
-
-
-def _refuse_others(given: Iterable[str], parts: Sequence[str]) -> None:
-    unknown = next((name for name in given if name not in parts), None)
-    if unknown is not None:
-        raise Invalid(f"There is no part «{unknown}». There are: {', '.join(parts)}.")
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def test_a_part_that_is_no_file_is_refused_but_for_whom_to_notify(
 
     refused = operator.post(ETL, data=form(options='{"date_order": "dmy"}'))
     assert (refused.status_code, refused.json["type"]) == (400, "/problems/invalid")
-    assert "«options»" in refused.json["detail"]
+    assert refused.json["errors"][0]["pointer"] == "/options"
     assert stored(store) == []
     assert operator.post(ETL, data=form(notify="{")).json["detail"] == "`notify` is not valid JSON."
     assert operator.post(ETL, data=form()).status_code == 202

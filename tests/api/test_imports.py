@@ -123,6 +123,38 @@ class TestOneCall:
         assert (clerk.get(IMPORTS).json or {})["data"] == []
         assert (clerk.get("/api/v1/files").json or {})["data"] == []
 
+    @pytest.mark.parametrize(
+        ("name", "hint"),
+        [
+            ("dryrun", "Did you mean «dry_run»?"),
+            ("max_error", "Did you mean «max_errors» or"),
+            ("onerror", "Did you mean «on_error»?"),
+            ("Mode", "Did you mean «mode»?"),
+            ("zzz", "There are: bulk, dataset,"),
+        ],
+    )
+    def test_a_misspelt_part_is_refused_and_nothing_is_kept(
+        self, clerk: Caller, name: str, hint: str
+    ) -> None:
+        problem = sent(clerk, status=400, data=form(mapping=MAPPING, **{name: "1"}))
+        (error,) = problem["errors"]
+        assert (error["pointer"], error["code"]) == (f"/{name}", "unknown_field")
+        assert error["message"].startswith(f"«{name}» is not known. {hint}")
+        assert (clerk.get(IMPORTS).json or {})["data"] == []
+        assert (clerk.get("/api/v1/files").json or {})["data"] == []
+
+    def test_a_file_in_a_misspelt_part_is_refused(self, clerk: Caller) -> None:
+        parts = form(mapping=MAPPING)
+        file = parts.pop("file")
+        problem = sent(clerk, status=400, data={**parts, "File": file})
+        assert [(error["pointer"], error["code"]) for error in problem["errors"]] == [
+            ("/File", "unknown_field")
+        ]
+
+    def test_who_is_to_be_told_is_a_part_that_is_known(self, clerk: Caller) -> None:
+        problem = sent(clerk, status=400, data=form(mapping=MAPPING, notify={"mail": "ana@example.org"}))
+        assert problem["errors"][0]["pointer"].startswith("/notify")
+
     def test_without_a_file_it_says_what_to_send(self, clerk: Caller) -> None:
         problem = sent(clerk, status=400, json={"dataset": "clients"})
         assert problem["type"] == "/problems/no-file"
@@ -230,6 +262,13 @@ class TestRejects:
         body = {"file": (io.BytesIO(content.encode()), "mended.csv"), "options": options}
         problem = sent(clerk, f"{IMPORTS}/{done['id']}/corrections", status, data=body)
         assert problem["type"] == f"/problems/{slug}"
+
+    def test_a_misspelt_part_of_a_correction_is_refused(self, clerk: Caller) -> None:
+        done = loaded(clerk)
+        body = {"file": (io.BytesIO(b"_line\n3\n"), "mended.csv"), "option": '{"date_order": "dmy"}'}
+        problem = sent(clerk, f"{IMPORTS}/{done['id']}/corrections", 400, data=body)
+        assert [error["pointer"] for error in problem["errors"]] == ["/option"]
+        assert (clerk.get(f"{IMPORTS}/{done['id']}").json or {})["corrections"] == []
 
     def test_as_a_workbook(self, clerk: Caller) -> None:
         done = loaded(clerk)
