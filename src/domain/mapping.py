@@ -37,7 +37,8 @@ class Proposal:
 
 def normalised(name: str) -> str:
     """Without case, accents and the marks between words."""
-    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    signs = unicodedata.normalize("NFKD", name).lower()
+    plain = "".join(sign for sign in signs if not unicodedata.combining(sign))
     return " ".join("".join(sign if sign.isalnum() else " " for sign in plain).split())
 
 

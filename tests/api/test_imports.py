@@ -251,6 +251,7 @@ class TestRejects:
         ("content", "options", "status", "slug"),
         [
             ("Código,Nome\nc2,Rui\n", "{}", 400, "not-the-rejects"),
+            ("Mail,_line\nrui@example.org,3\n", "{}", 400, "bad-corrections"),
             ("_line\n3\n", "{", 400, "invalid"),
             ("_line\n3\n", '{"date_order": "ydm"}', 400, "invalid"),
         ],
@@ -262,6 +263,17 @@ class TestRejects:
         body = {"file": (io.BytesIO(content.encode()), "mended.csv"), "options": options}
         problem = sent(clerk, f"{IMPORTS}/{done['id']}/corrections", status, data=body)
         assert problem["type"] == f"/problems/{slug}"
+
+    def test_a_header_that_was_written_anew_brings_the_value_below_it(self, clerk: Caller) -> None:
+        done = loaded(clerk)
+        mended = "NOME,Observação,_line\nEva,is her name,4\n"
+        path = f"{IMPORTS}/{done['id']}/corrections"
+        problem = sent(clerk, path, 400, data={"file": (io.BytesIO(mended.encode()), "mended.csv")})
+        assert "has no column «Observação»" in problem["detail"]
+        mended = mended.replace("Observação", "_observação")
+        finished(clerk, sent(clerk, path, data={"file": (io.BytesIO(mended.encode()), "mended.csv")}))
+        names = [row["name"] for row in (clerk.get("/api/v1/clients").json or {})["data"]]
+        assert sorted(names) == ["Ana", "Eva"]
 
     def test_a_misspelt_part_of_a_correction_is_refused(self, clerk: Caller) -> None:
         done = loaded(clerk)

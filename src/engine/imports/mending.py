@@ -24,7 +24,7 @@ from src.engine.imports.rejects import (
     cells_to_mend,
     rejected_rows,
 )
-from src.engine.imports.returned import BadCorrections, Places, places_of
+from src.engine.imports.returned import BadCorrections, Places, has_lines, places_of
 from src.engine.reading.columns import guess_columns, names_of
 from src.engine.reading.faults import WITH_CELLS
 from src.engine.reading.shaping import Batch
@@ -172,7 +172,7 @@ def _tables_of(source: Source, *, is_sheet_given: bool) -> Iterator[Source]:
         if sheet != source.detected.sheet:
             _, header = next(sheet_rows(source.path, sheet, has_errors=False), (0, []))
             names = names_of(len(header), header)
-            if LINE_COLUMN in map(as_meant, names):
+            if has_lines(map(as_meant, names)):
                 columns = guess_columns(names, [])[0]
                 yield replace(source, detected=replace(source.detected, sheet=sheet, columns=columns))
 
@@ -183,7 +183,8 @@ def _write_sent(
     """The table's rows with their cells in the order of the first file's columns."""
     places = places_of([as_meant(column.name) for column in source.detected.columns], headers)
     marked = {places.cells[int(position)]: mark for position, mark in marks.items()}
-    wanted = [place for place in (places.line, places.code, places.rest, *places.cells) if place is not None]
+    read = (places.line, places.code, places.rest, *places.cells, *places.unnamed)
+    wanted = [place for place in read if place is not None]
     every = {place: marked.get(place, ".") for place in wanted}
     for batch in source.batches(every):
         _refuse_shapeless(batch)
@@ -193,7 +194,9 @@ def _write_sent(
             part = {place: column.slice(start, ROWS_AT_A_TIME) for place, column in columns.items()}
             numbers = batch.lines[batch.sound][start : start + ROWS_AT_A_TIME]
             typed = pa.array(errors[start : start + ROWS_AT_A_TIME], pa.list_(pa.int64()))
-            writer.write_batch(_sent(pa.array(numbers, pa.int64()), part, places, typed))
+            rows = pa.array(numbers, pa.int64())
+            _refuse_unnamed(rows, part, places)
+            writer.write_batch(_sent(rows, part, places, typed))
 
 
 def _errors_by_row(batch: Batch, read: Sequence[int], places: Places) -> list[list[int]]:
@@ -225,6 +228,15 @@ def _sent(
     return pa.record_batch(
         [rows, whole, is_settled, rest, pa.array(cells, pa.list_(pa.string())), errors], schema=SENT
     )
+
+
+def _refuse_unnamed(rows: pa.Array, columns: Mapping[int, pa.Array], places: Places) -> None:
+    """Nobody can tell which column is meant by values below no header."""
+    for place in places.unnamed:
+        texts = pc.utf8_trim(columns[place], BLANKS)
+        is_filled = pc.not_equal(texts, "")
+        found = zip(texts.filter(is_filled).to_pylist(), rows.filter(is_filled).to_pylist(), strict=True)
+        _refuse("«{}» stands in a column without a header.", list(found)[:FEW])
 
 
 def _refuse_shapeless(batch: Batch) -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from src.engine.export import as_meant, csv_lines, harmless, xlsx_file
 from src.engine.imports.mending import read_mended
 from src.engine.imports.rejects import rejected_rows, table_columns
-from src.engine.imports.returned import BadCorrections, NotTheRejects, read_as_table
+from src.engine.imports.returned import BadCorrections, NotTheRejects, places_of, read_as_table
 from src.engine.reading.detect import detect
 from src.engine.reading.faults import WITH_CELLS
 from src.engine.sandbox import ignore_progress
@@ -154,6 +154,61 @@ class TestWhatComesBack:
         table[1][1] = "mended"
         rows, _ = back(written(table, "csv", tmp_path), former, tmp_path)
         assert rows == {2: ["1", "x", "a", "b"], 5: ["2", "mended", "'=c", "x" * 40_000]}
+
+    @pytest.mark.parametrize("form", ["csv", "xlsx"])
+    @pytest.mark.parametrize("name", ["VALOR", "valor ", "Välor", "-Valor-", "'Valor"])
+    def test_a_header_is_known_however_it_is_written(
+        self, former: Path, tmp_path: Path, form: str, name: str
+    ) -> None:
+        table = sheet(former)[:2]
+        table[0][1], table[1][1] = name, "mended"
+        rows, _ = back(written(table, form, tmp_path), former, tmp_path)
+        assert rows == {2: ["1", "mended", "a", "b"]}
+
+    def test_what_was_added_is_known_however_it_is_written(self, former: Path, tmp_path: Path) -> None:
+        table = sheet(former, has_rest=True)
+        table[0][4:] = [name.upper() for name in table[0][4:]]
+        table[3][6], table[4][1] = "", "60"
+        rows, left = back(written(table, "csv", tmp_path), former, tmp_path)
+        assert (sorted(rows), left) == ([2, 5, 9], {11: "wrong_column_count"})
+
+    def test_columns_of_ones_own_are_passed_over_and_so_are_empty_ones_without_a_header(
+        self, former: Path, tmp_path: Path
+    ) -> None:
+        table = [[*row, more, ""] for row, more in zip(sheet(former)[:2], ["_note", "called"], strict=True)]
+        assert back(written(table, "csv", tmp_path), former, tmp_path)[0] == {2: ["1", "x", "a", "b"]}
+
+    @pytest.mark.parametrize(
+        ("spoil", "message"),
+        [
+            (lambda table: table[0].__setitem__(1, "Amount"), "has no column «Amount». It lacks «Valor»"),
+            (lambda table: table[0].__setitem__(3, "Valor"), "has the column «Valor» more often"),
+            (lambda table: table[0].__setitem__(5, "Column"), "has no column «Column»"),
+            (
+                lambda table: table[0].__setitem__(slice(1, 3), ["valor", "VALOR"]),
+                "no column «valor», «VALOR»",
+            ),
+            (lambda table: table[0].__setitem__(1, ""), "«x» stands in a column without a header"),
+        ],
+    )
+    def test_a_column_that_is_not_found_is_refused_by_its_name(
+        self, former: Path, tmp_path: Path, spoil: Any, message: str
+    ) -> None:
+        table = sheet(former)[:2]
+        spoil(table)
+        with pytest.raises(BadCorrections, match=message):
+            back(written(table, "csv", tmp_path), former, tmp_path)
+
+    def test_headers_that_are_alike_are_told_apart_as_they_are_written(self) -> None:
+        places = places_of(["_line", "name", "NAME", "Name"], ["NAME", "Name", "name"])
+        assert places.cells == (2, 3, 1)
+        with pytest.raises(BadCorrections, match="«náme»"):
+            places_of(["_line", "náme"], ["NAME", "Name"])
+
+    def test_headers_in_other_letters_are_not_taken_for_each_other(self) -> None:
+        assert places_of(["_line", "ГОРОД 1"], ["Имя 1", "Город 1"]).cells == (None, 1)
+        with pytest.raises(BadCorrections, match="«Город 1». It lacks «Имя 1»"):
+            places_of(["_line", "Город 1"], ["Имя 1"])
 
     @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
     def test_a_spreadsheet_may_have_saved_it_in_its_own_way(
