@@ -86,8 +86,10 @@ def receive_parts(limit: int, parts: Sequence[str]) -> list[tuple[Upload, str]]:
 def receive_some(limit: int, parts: Sequence[str]) -> dict[str, tuple[Upload, str]]:
     """The files of a form by the names of their parts: all, some or none of these, and no others."""
     with _receiving(limit, most=len(parts)):
-        refuse_unknown_parts(parts)
         files = request.files
+        unknown = [name for name in files if name not in parts]
+        if unknown:
+            raise Invalid(f"There is no part «{unknown[0]}». There are: {', '.join(parts)}.")
         return {name: (cast("Upload", part.stream), part.filename or name) for name, part in files.items()}
 
 

@@ -19,16 +19,23 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Answer in JS
 
 
 def domain_errors_as_messages(command: Command) -> Command:
-    """What a DomainError says goes to stderr, and the exit code is 1."""
+    """What a DomainError says goes to stderr, with each of its errors, and the exit code is 1."""
 
     @wraps(command)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         try:
             return command(*args, **kwargs)
         except DomainError as error:
-            fail(f"{error.title}: {error.detail}" if error.detail != error.title else error.title)
+            fail("\n".join(_lines_of(error)))
 
     return guarded  # type: ignore[return-value]  # it is called as the command is
+
+
+def _lines_of(error: DomainError) -> Iterator[str]:
+    yield f"{error.title}: {error.detail}" if error.detail != error.title else error.title
+    for fault in error.errors:
+        if fault.message != error.detail:
+            yield f"  {fault.pointer}: {fault.message}"
 
 
 @contextmanager

@@ -93,15 +93,17 @@ class Staged(Loading):
 def over_budget(imported: Import, counts: Counts) -> TooManyErrors | None:
     """Whether more rows are wrong than the sender allows."""
     if imported.on_error == "reject_file" and counts.rejected:
-        return TooManyErrors(f"{counts.rejected:,} rows are wrong, and the file was to be loaded whole.")
+        return TooManyErrors(f"{_wrong(counts)}, and the file was to be loaded whole.")
     if imported.max_errors is not None and counts.rejected > imported.max_errors:
-        return TooManyErrors(f"{counts.rejected:,} rows are wrong; at most {imported.max_errors:,} may be.")
+        return TooManyErrors(f"{_wrong(counts)}; at most {imported.max_errors:,} may be.")
     rate = imported.max_error_rate
     if rate is not None and counts.rejected > rate * counts.rows_read:
-        return TooManyErrors(
-            f"{counts.rejected:,} of {counts.rows_read:,} rows are wrong; at most {rate:%} may be."
-        )
+        return TooManyErrors(f"{_wrong(counts)} out of {counts.rows_read:,}; at most {rate:%} may be.")
     return None
+
+
+def _wrong(counts: Counts) -> str:
+    return "1 row is wrong" if counts.rejected == 1 else f"{counts.rejected:,} rows are wrong"
 
 
 def staging_of(session: Session, target: Target, imported: Import, plan: LoadPlan) -> Staging:

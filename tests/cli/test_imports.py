@@ -73,9 +73,20 @@ def test_a_dry_run_keeps_nothing_and_the_same_file_is_loaded_once(
 def test_an_import_that_fails_is_exit_code_1(workshop: Workshop, path: str, admin_there: Caller) -> None:
     with working(workshop):
         result = invoke(workshop, "run", path, "--dataset", "clients", *MAP, "--max-errors", "0", code=1)
-        assert "at most 0 may be" in result.stderr
+        assert "1 row is wrong; at most 0 may be" in result.stderr
         result = invoke(workshop, "run", path, "--dataset", "transactions", code=1)
         assert "Missing: " in result.stderr
+
+
+def test_each_thing_that_is_wrong_with_a_mapping_is_told(
+    workshop: Workshop, path: str, admin_there: Caller
+) -> None:
+    words = ("--map", "email=Nope", "--map", "angel=Correio")
+    with working(workshop):
+        result = invoke(workshop, "run", path, "--dataset", "clients", *words, code=1)
+    assert "Map each field to one column of the file." in result.stderr
+    assert "  /mapping/email: The file has no column «Nope»." in result.stderr.splitlines()
+    assert "  /mapping/angel: The dataset has no field «angel»." in result.stderr.splitlines()
 
 
 def test_without_a_worker_nobody_is_kept_waiting(workshop: Workshop, path: str, admin_there: Caller) -> None:

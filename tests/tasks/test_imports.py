@@ -212,14 +212,20 @@ class TestUpsert:
 
 class TestFailure:
     @pytest.mark.parametrize(
-        "terms", [{"on_error": "reject_file"}, {"max_errors": 0}, {"max_error_rate": Decimal("0.2")}]
+        ("terms", "told"),
+        [
+            ({"on_error": "reject_file"}, "1 row is wrong, and the file was to be loaded whole."),
+            ({"max_errors": 0}, "1 row is wrong; at most 0 may be."),
+            ({"max_error_rate": Decimal("0.2")}, "1 row is wrong out of 4; at most 20% may be."),
+        ],
     )
     def test_too_many_bad_rows_keep_nothing_but_the_report(
-        self, imports: Imports, terms: dict[str, Any]
+        self, imports: Imports, terms: dict[str, Any], told: str
     ) -> None:
         failed = imports.load("atendimentos", VISITS + "4,c9,,Norte,2021-02-28,\n", **terms)
         job = job_of(failed)
         assert (job.state, (job.error or {})["slug"]) == ("failed", "too-many-errors")
+        assert (job.error or {})["detail"] == told
         assert (failed.rejected, failed.committed_at) == (1, None)
         assert codes(imports.rejects(failed)) == [(5, "angel", "missing")]
         assert visits() == []

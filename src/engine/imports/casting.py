@@ -15,13 +15,14 @@ from src.domain.rejects import CELL_ERRORS
 from src.engine.imports.amounts import are_above_zero, are_below_zero, are_outside, read_amounts
 from src.engine.imports.clocks import DAY
 from src.engine.imports.identifiers import with_any_control, without_address
-from src.engine.imports.moments import as_dates, as_timestamps, day_number, read_days, read_moments
+from src.engine.imports.moments import Moments, as_dates, as_timestamps, day_number, read_days, read_moments
 from src.engine.imports.plans import LoadPlan, MappedColumn
 from src.engine.reading.cell_errors import code_of
 from src.engine.reading.faults import Found
 from src.engine.reading.stretches import Flags
 from src.engine.reading.texts import Texts, each_distinct, flags, texts_of, with_controls, without
 from src.engine.reading.utf8 import Places
+from src.engine.values import DateOrder
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x{80}-\x{10FFFF}-]+"
 _LABEL = r"[A-Za-z0-9\x{80}-\x{10FFFF}](?:[A-Za-z0-9\x{80}-\x{10FFFF}-]{0,61}[A-Za-z0-9\x{80}-\x{10FFFF}])?"
@@ -29,6 +30,11 @@ EMAIL = rf"\A{_ATOM}(?:\.{_ATOM})*@(?:{_LABEL}\.)+{_LABEL}\z"
 SPACE = r"[\s\x{85}\x{A0}\x{1680}\x{2000}-\x{200B}\x{2028}\x{2029}\x{202F}\x{205F}\x{3000}\x{FEFF}]"
 LONGEST_LOCAL_PART = r"\A[^@]{65}"
 CODE = r"\A[A-Za-z]{3}\z"
+READ_AS: Mapping[DateOrder, str] = {
+    "ymd": "It was read as year-month-day.",
+    "dmy": "It was read as day/month/year.",
+    "mdy": "It was read as month/day/year.",
+}
 
 
 @dataclass
@@ -132,8 +138,10 @@ def _read_code(cast: Cast) -> None:
 def _read_decimal(cast: Cast) -> None:
     wanted = cast.column.field
     amounts = read_amounts(cast.texts, cast.column.decimal, wanted.digits, wanted.places)
+    mark_told = f"a decimal {'comma' if cast.column.decimal == ',' else 'point'}"
     details = {
-        "too_many_decimals": f"At most {wanted.places}.",
+        "not_a_number": f"It was read with {mark_told}: write it as {_example(cast.column)}.",
+        "too_many_decimals": f"At most {wanted.places}, behind {mark_told}.",
         "out_of_range": f"At most {wanted.digits - wanted.places} digits before the decimal mark.",
     }
     for code in sorted(amounts.faults):
@@ -145,22 +153,33 @@ def _read_decimal(cast: Cast) -> None:
     cast.values = amounts.values
 
 
+def _example(column: MappedColumn) -> str:
+    """A number as it is read: most that are refused have the other mark."""
+    places = column.field.places
+    return f"1234{column.decimal}{'50'[:places]}" if places else "1234"
+
+
 def _bounds(low: Decimal | None, high: Decimal | None) -> str:
     return f"At least {low}." if high is None else f"From {low or 0} to {high}."
 
 
 def _read_date(cast: Cast) -> None:
     found = read_days(cast.texts, cast.column.date_order)
-    cast.refuse("not_a_date", np.flatnonzero(~found.is_read & ~cast.texts.is_empty))
+    _refuse_undated(cast, found)
     _check_bounds(cast, found.values, found.is_read)
     cast.values = as_dates(found.values, ~found.is_read)
 
 
 def _read_datetime(cast: Cast) -> None:
     found = read_moments(cast.texts, cast.column.date_order, cast.zone)
-    cast.refuse("not_a_date", np.flatnonzero(~found.is_read & ~cast.texts.is_empty))
+    _refuse_undated(cast, found)
     _check_bounds(cast, found.values // DAY, found.is_read)
     cast.values = as_timestamps(found.values, ~found.is_read)
+
+
+def _refuse_undated(cast: Cast, found: Moments) -> None:
+    unread = np.flatnonzero(~found.is_read & ~cast.texts.is_empty)
+    cast.refuse("not_a_date", unread, READ_AS[cast.column.date_order])
 
 
 def _check_bounds(cast: Cast, days: Places, is_read: Flags) -> None:
@@ -185,9 +204,10 @@ def _check_sign(rule: SignRule, casts: Mapping[str, Cast]) -> None:
     number, choice = casts.get(rule.field), casts.get(rule.choice)
     if number is None or choice is None:
         return
+    wanted = f"It must be ≥ 0 for {' or '.join(rule.not_negative)}, ≤ 0 for {' or '.join(rule.not_positive)}."
     for choices, are_wrong in ((rule.not_negative, are_below_zero), (rule.not_positive, are_above_zero)):
         is_chosen = flags(pc.is_in(choice.values, pa.array(choices, pa.string())))
-        number.refuse("wrong_sign", np.flatnonzero(is_chosen & are_wrong(number.values)))
+        number.refuse("wrong_sign", np.flatnonzero(is_chosen & are_wrong(number.values)), wanted)
 
 
 _READERS: Mapping[FieldType, Callable[[Cast], None]] = {

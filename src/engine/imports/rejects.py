@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from src.domain.rejects import Reject
+from src.domain.rejects import WHOLE_ROW, Reject
 from src.engine.export import fitting
 
 FAULTS_AT_A_TIME = 20_000
@@ -35,7 +35,7 @@ class RejectedRow:
     def as_cells(self, width: int, *, has_rest: bool) -> list[Any]:
         """As a row of a table to mend: the cells, evened out, and then what is wrong with them."""
         columns, codes = ("; ".join(dict.fromkeys(parts)) for parts in self._parts())
-        message = " ".join(fault.message for fault in self.faults)
+        message = self.faults[0].message if len(self.faults) == 1 else " ".join(map(_placed, self.faults))
         cells = cells_to_mend(self.cells, width)
         if any(fault.code == "giant_line" for fault in self.faults):
             cells = [fitting(cell) for cell in cells]  # or no table could hold it
@@ -44,6 +44,11 @@ class RejectedRow:
 
     def _parts(self) -> tuple[list[str], list[str]]:
         return [fault.column for fault in self.faults], [fault.code for fault in self.faults]
+
+
+def _placed(fault: Reject) -> str:
+    """Its message, with the column in front: several stand in one cell."""
+    return fault.message if fault.column == WHOLE_ROW else f"{fault.column}: {fault.message}"
 
 
 def rewrite_rejects(source: Path, target: Path, change: Callable[[RejectedRow], RejectedRow]) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -225,6 +226,27 @@ def number_of(value: str, mark: str) -> Decimal | str | None:
     return number if len(fraction) <= 2 else "too_many_decimals"
 
 
+class TestWhatAClerkIsTold:
+    @pytest.mark.parametrize(
+        ("field", "value", "how", "detail"),
+        [
+            (NUMBER, "1.234,5", {"decimal": "."}, "It was read with a decimal point: write it as 1234.50."),
+            (NUMBER, "1.5", {"decimal": ","}, "It was read with a decimal comma: write it as 1234,50."),
+            (replace(NUMBER, places=0), "x", {}, "It was read with a decimal point: write it as 1234."),
+            (NUMBER, "1.500", {"decimal": "."}, "At most 2, behind a decimal point."),
+            (DAY, "06/30/2021", {"date_order": "dmy"}, "It was read as day/month/year."),
+            (DAY, "30/06/2021", {"date_order": "ymd"}, "It was read as year-month-day."),
+            (MOMENT, "30/06/2021 10:00", {"date_order": "mdy"}, "It was read as month/day/year."),
+        ],
+    )
+    def test_how_the_column_was_read(
+        self, field: Field, value: str, how: dict[str, Any], detail: str
+    ) -> None:
+        plan = plan_of(reading(["a"]), [field], **how)
+        (fault,) = cast_columns(plan, [pa.array([value])])[1]
+        assert fault.detail == detail
+
+
 class TestSigns:
     def test_a_sale_is_not_above_and_a_purchase_not_below_zero(self) -> None:
         fields = [TRANSACTIONS.field("transaction_type"), TRANSACTIONS.field("amount")]
@@ -238,6 +260,10 @@ class TestSigns:
             ("amount", "wrong_sign", 3),
             ("transaction_type", "unknown_choice", 6),
             ("amount", "not_a_number", 7),
+        }
+
+        assert {fault.detail for fault in faults if fault.code == "wrong_sign"} == {
+            "It must be ≥ 0 for buy, ≤ 0 for sell."
         }
 
     def test_without_the_choice_there_is_no_rule(self) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.engine.imports.rejects import read_rejects, rejected_rows
+from src.domain.rejects import Reject
+from src.engine.imports.rejects import RejectedRow, read_rejects, rejected_rows
 from src.engine.reading.faults import WITH_CELLS
 
 
@@ -52,3 +53,15 @@ def test_of_rows_before_a_page_only_the_lines_are_read(
     page = read_rejects(tmp_path / "rejects.parquet", 975, 10)
     assert [row.line for row in page] == list(range(975, 985))
     assert wanted == [range(97, 100)]
+
+
+def test_messages_that_share_a_cell_each_name_their_column() -> None:
+    name, mail, row = (
+        Reject(2, "Nome", "missing"),
+        Reject(2, "E-mail", "missing"),
+        Reject(2, "", "giant_line"),
+    )
+    told = "This value is required, and empty."
+    assert RejectedRow(2, (name,), ("",)).as_cells(1, has_rest=False)[-1] == told
+    several = RejectedRow(2, (name, mail, row), ("", "")).as_cells(2, has_rest=False)
+    assert several[-1] == f"Nome: {told} E-mail: {told} This row is longer than is allowed."
