@@ -43,10 +43,10 @@ def normalised(name: str) -> str:
 
 
 def propose(dataset: Dataset, headers: Sequence[str]) -> list[Proposal]:
-    """The surest match for each field; no header is used twice."""
+    """The surest match for each field, of equal ones the header that is its very name; none is used twice."""
     found = sorted(
         (match for field in dataset.fields for header in headers if (match := _match(field, header))),
-        key=lambda proposal: -proposal.confidence,
+        key=lambda proposal: (-proposal.confidence, proposal.column != proposal.field),
     )
     fields: set[str] = set()
     columns: set[str] = set()

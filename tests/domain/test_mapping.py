@@ -38,6 +38,16 @@ def test_the_surest_match_wins_and_nothing_is_used_twice() -> None:
     assert len(set(mapping.values())) == len(mapping)
 
 
+@pytest.mark.parametrize("headers", [["NAME", "Name", "name"], ["name", "NAME"], ["Náme", " name", "name"]])
+def test_a_header_that_is_the_very_name_goes_before_those_that_are_like_it(headers: list[str]) -> None:
+    assert mapping_of(propose(CLIENTS, headers)) == {"name": "name"}
+
+
+def test_a_header_in_other_letters_is_no_field() -> None:
+    assert normalised("Имя Клиента") == "имя клиента"
+    assert propose(CLIENTS, ["Имя", "名前"]) == []
+
+
 @pytest.mark.parametrize("dataset", DATASETS.values(), ids=lambda dataset: dataset.name)
 def test_every_name_and_other_name_of_a_field_leads_to_it_alone(dataset: Dataset) -> None:
     seen: dict[str, str] = {}
