@@ -1,5 +1,6 @@
 """Imports that begin with a recipe: its steps make a file, and that file is what is imported."""
 
+import io
 from typing import Any
 from uuid import UUID
 
@@ -85,7 +86,8 @@ class TestOneCall:
         done = finished(clerk, sent(clerk, data=form(PEOPLE, recipe_id=recipe)))
         mended = clerk.get(f"{IMPORTS}/{done['id']}/rejects?format=csv").text
         mended = mended.replace("nonsense", "leo@example.org").replace("1990-02-30", "1990-02-28")
-        sent(clerk, f"{IMPORTS}/{done['id']}/corrections", data=form(mended))
+        file = {"file": (io.BytesIO(mended.encode()), "mended.csv")}
+        sent(clerk, f"{IMPORTS}/{done['id']}/corrections", data=file)
         run_all()
         whole = clerk.get(f"{IMPORTS}/{done['id']}").json
         assert (whole["inserted"], whole["rejected"]) == (3, 0)
