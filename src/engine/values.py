@@ -99,6 +99,11 @@ class Detected:
         columns = tuple(Column(**column) for column in data["columns"])
         return cls(**{**data, "columns": columns, "sheets": tuple(data["sheets"])})
 
+    @property
+    def is_utf16(self) -> bool:
+        """Such a text shows by its head; what else it may be, only the whole of it can tell."""
+        return self.encoding in ("utf-16-le", "utf-16-be")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:

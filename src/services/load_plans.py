@@ -46,7 +46,7 @@ def plan_for(
         rules=tuple(rule for rule in dataset.rules if {rule.field, rule.choice} <= set(imported.mapping)),
         compared=dataset.compared,
         time_zone=dataset.time_zone or time_zone,
-        is_encoding_given="encoding" in imported.options,
+        is_encoding_given="encoding" in imported.options or detected.is_utf16,
     )
 
 

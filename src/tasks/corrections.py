@@ -52,13 +52,14 @@ def load_correction(run: JobRun) -> Outcome:
 
 def _loaded(s: Services, held: Held, path: Path, former: Path, work: Work) -> Outcome:
     correction, plan = held.correction, held.plan
+    table = Detected.from_json(correction.detected)
     mended = mend(
         path,
-        Detected.from_json(correction.detected),
+        table,
         rejects=former,
         headers=held.headers,
         marks=plan.marks,
-        is_encoding_given="encoding" in correction.options,
+        is_encoding_given="encoding" in correction.options or table.is_utf16,
         is_sheet_given="sheet" in correction.options,
         work=work,
     )

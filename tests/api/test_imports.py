@@ -293,6 +293,19 @@ class TestRejects:
         assert (clerk.get(f"{IMPORTS}/{draft['id']}/rejects").json or {})["data"] == []
 
 
+@pytest.mark.parametrize("options", [{}, {"encoding": "utf-16-be"}])
+def test_utf_16_without_a_mark_is_taken_with_or_without_being_told(
+    clerk: Caller, options: dict[str, str]
+) -> None:
+    content = CLIENTS.replace("Ana", "José").encode("utf-16-be")
+    file = {"file": (io.BytesIO(content), "clients.csv")}
+    done = finished(clerk, sent(clerk, data=form(mapping=MAPPING, options=options) | file))
+    assert (done["inserted"], done["rejected"]) == (1, 2)
+    assert (clerk.get("/api/v1/clients").json or {})["data"][0]["name"] == "José"
+    stored = sent(clerk, "/api/v1/files?filename=c.csv", 201, data=content, content_type="text/csv")
+    assert (stored["detected"]["encoding"], stored["detected"]["has_bom"]) == ("utf-16-be", False)
+
+
 def test_an_import_is_taken_back(clerk: Caller) -> None:
     done = loaded(clerk)
     for is_dry_run in (True, False):

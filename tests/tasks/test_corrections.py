@@ -257,6 +257,17 @@ class TestFailure:
             imports.send_back(first, as_csv(imports.table_of_rejects(first)))
 
 
+@pytest.mark.parametrize("options", [{}, {"encoding": "utf-16-le"}])
+def test_utf_16_without_a_mark_is_loaded_and_corrected(imports: Imports, options: dict[str, str]) -> None:
+    first = imports.load("atendimentos", VISITS.replace("Ana", "José").encode("utf-16-le"), options=options)
+    assert counts(first) == {"rows_read": 4, "inserted": 1, "duplicate": 1, "rejected": 2}
+    sheet = imports.table_of_rejects(first)
+    sheet[1][ANGEL] = "Eça"
+    content = as_csv(sheet).decode().encode("utf-16-le")
+    assert counts(imports.run(imports.send_back(first, content, **options)))["inserted"] == 1
+    assert [row[1] for row in visits()] == ["José", "Eça"]
+
+
 def test_errors_of_a_workbook_are_refused_until_somebody_says_what_is_meant(imports: Imports) -> None:
     header = VISITS.splitlines()[0].split(",")
     rows = [[str(n), "c1", "Ana", "Sul", "2021-07-01 12:00", "2021-07-01"] for n in range(1, 6)]

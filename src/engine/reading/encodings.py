@@ -1,20 +1,23 @@
 """Which encoding a text is in: by its byte order mark, else by the lines that hold non-ASCII bytes.
 
 If most of those lines are valid UTF-8, the text is UTF-8 and the others are damaged; else it is CP1252.
+UTF-16 without a mark shows by its NUL bytes.
 """
 
 import codecs
 import io
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
 from src.domain.errors import UnsupportedMedia
 from src.engine.reading.content import BOMS, error_handling, skip_bom
-from src.engine.values import BrokenFile, OnProgress
+from src.engine.values import MIB, BrokenFile, OnProgress
 
 BLOCK = 4 * 1024 * 1024
 LONGEST_LINE = 1024 * 1024
+NO_TEXT = re.compile(r"[\0-\x08\x0b\x0e-\x19\x1c-\x1f]")
 UTF32_MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 
 
@@ -30,8 +33,29 @@ def encoding_of_mark(head: bytes) -> str | None:
     return next((encoding for encoding, mark in BOMS.items() if head.startswith(mark)), None)
 
 
+def utf16_without_mark(head: bytes) -> str | None:
+    """The kind of UTF-16 that a text is: of most of its characters the same one of two bytes is NUL."""
+    units = len(head) // 2
+    for encoding, first in (("utf-16-le", 1), ("utf-16-be", 0)):
+        nuls = head[first : 2 * units : 2].count(0)
+        if nuls > max(1, units // 2) and _is_sound(head, encoding):
+            return encoding
+    return None
+
+
+def _is_sound(head: bytes, encoding: str) -> bool:
+    """Whether it is text up to its end, which may be cut in a character."""
+    try:
+        text = codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return NO_TEXT.search(text) is None
+
+
 def encoding_of_head(head: bytes, *, is_whole: bool) -> str:
     """The same rule over the first bytes of a text; its last line may be incomplete."""
+    if unmarked := utf16_without_mark(head):
+        return unmarked
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head, final=is_whole)
     except UnicodeDecodeError:
@@ -54,6 +78,9 @@ def encoding_of_file(path: Path) -> tuple[str, bool]:
         mark = encoding_of_mark(raw.read(4))
         if mark not in (None, "utf-8"):
             return str(mark), False
+        raw.seek(0)
+        if unmarked := utf16_without_mark(raw.read(MIB)):
+            return unmarked, False
         raw.seek(0)
         if _is_utf8(raw):
             return "utf-8", True

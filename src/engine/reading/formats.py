@@ -8,7 +8,7 @@ from typing import Literal
 
 from src.domain.errors import Invalid
 from src.engine.reading.archives import GZIP_MAGIC, ZIP_MAGICS
-from src.engine.reading.encodings import UnsupportedFile, encoding_of_mark
+from src.engine.reading.encodings import UnsupportedFile, encoding_of_mark, utf16_without_mark
 from src.engine.values import Format, Packing
 
 PARQUET_MAGIC = b"PAR1"
@@ -103,7 +103,7 @@ def _is_object(line: str) -> bool:
 
 
 def _refuse_binary(head: bytes) -> None:
-    if encoding_of_mark(head) in ("utf-16-le", "utf-16-be"):
+    if encoding_of_mark(head) in ("utf-16-le", "utf-16-be") or utf16_without_mark(head):
         return
     if _is_much(len(head) - len(head.translate(None, CONTROLS)), len(head)):
         raise UnsupportedFile(f"This is not a text file: it holds NUL or other control bytes. {ACCEPTED}")

@@ -1,5 +1,6 @@
 """Encodings: found by mark or by the lines with accents, over the head and over the whole file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from src.domain.errors import DomainError
 from src.engine.reading.detect import detect
-from src.engine.reading.encodings import encoding_of_file, encoding_of_head, recode
+from src.engine.reading.encodings import encoding_of_file, encoding_of_head, recode, utf16_without_mark
 from src.engine.reading.preview import preview
 from src.engine.sandbox import ignore_progress
+from tests.engine.importing import LIMITS
 from tests.engine.making import Make
 
 TEXT = "id,name\r\n1,José\r\n2,Ação\r\n3,naïve\r\n"
@@ -41,6 +43,32 @@ def test_utf_16_is_read_by_its_mark(make: Make, codec: str, mark: bytes) -> None
     detected = detect(path, "a.csv")
     assert (detected.encoding, detected.has_bom) == (codec, True)
     assert preview(path, detected, 1).rows == (("1", "José"),)
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_a_mark_is_read_by_its_nuls(make: Make, codec: str) -> None:
+    path = make((TEXT + "4,😀\r\n").encode(codec))
+    detected = detect(path, "a.csv")
+    assert (detected.encoding, detected.has_bom, detected.is_utf16) == (codec, False, True)
+    assert preview(path, detected, 4).rows[::3] == (("1", "José"), ("4", "😀"))
+    assert encoding_of_file(path) == (codec, False)
+
+
+@pytest.mark.parametrize("head_bytes", range(60, 70))
+def test_a_head_of_utf_16_may_be_cut_in_a_character(make: Make, head_bytes: int) -> None:
+    path = make(("id,name\n" + "1,a😀b\n" * 50).encode("utf-16-le"))
+    assert detect(path, "a.csv", replace(LIMITS, head_bytes=head_bytes)).encoding == "utf-16-le"
+
+
+@given(
+    st.text(st.sampled_from("ab1,;\n\r\té😀"), min_size=6, max_size=40), st.sampled_from(["utf-8", "cp1252"])
+)
+def test_a_text_without_nuls_is_no_utf_16(text: str, codec: str) -> None:
+    assert utf16_without_mark(text.encode(codec, "ignore")) is None
+
+
+def test_a_text_with_a_stray_nul_is_no_utf_16(make: Make) -> None:
+    assert detect(make(b"id,name\n1,a\0b\n"), "a.csv").encoding == "utf-8"
 
 
 LINES = st.lists(st.tuples(st.sampled_from(["José", "plain", "€ 5", "Ação"]), st.booleans()), max_size=30)
