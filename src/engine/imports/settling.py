@@ -25,6 +25,7 @@ DIGITS, PLACES = 38, 15
 NUMBER = r"\A[+-]?[0-9]*(?:[.,][0-9]+)+\z"
 DAY_OR_MONTH_FIRST = re.compile(r"([0-9]{1,2})([-/.])([0-9]{1,2})\2[0-9]{4}(?![0-9])")
 MARKS = (".", ",")
+NO_MARK = ""  # a number that is typed as one gets the mark of its column, so it says nothing about that
 
 
 @dataclass
@@ -109,7 +110,7 @@ def read_evidence(
         for column in plan.columns
         if column.position in arguments["positions"]
     }
-    for batch in source.batches(dict.fromkeys(found, ".")):
+    for batch in source.batches(dict.fromkeys(found, NO_MARK)):
         for evidence, cells in zip(found.values(), batch.cells, strict=True):
             evidence.add(texts_of(cells).trimmed)
         if all(evidence.is_clear for evidence in found.values()):

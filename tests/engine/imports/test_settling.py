@@ -1,6 +1,7 @@
 """What a column's values say about its dates and numbers, where the head of the file did not."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,9 +17,10 @@ from src.engine.imports.loading import settle, unsettled
 from src.engine.imports.moments import moment
 from src.engine.imports.plans import LoadPlan, Settled
 from src.engine.imports.settling import DAY_OR_MONTH_FIRST, Evidence
+from src.engine.reading.detect import detect
 from src.engine.values import Column
 from tests.engine.importing import LIMITS, plan_of, reading
-from tests.engine.making import Make, csv_bytes
+from tests.engine.making import Make, csv_bytes, workbook_bytes
 from tests.engine.processes import mine
 
 FIELDS = {
@@ -109,6 +111,20 @@ def test_as_much_for_one_as_for_the_other_settles_nothing_in_any_order_of_lines(
     (first,) = settled(make, tmp_path, kind, values).ambiguous
     assert (first.value, first.readings) == (example, readings)
     assert settled(make, tmp_path, kind, values[::-1]).ambiguous != ()
+
+
+def test_numbers_and_dates_that_are_typed_as_such_say_nothing_of_texts(make: Make, tmp_path: Path) -> None:
+    rows: list[list[Any]] = [
+        ["a", "b"],
+        *([10.5, datetime(1990, 5, 6)] for _ in range(3)),
+        ["1,5", "20/12/1990"],
+    ]
+    path = make(workbook_bytes({"A": rows}))
+    fields = [FIELDS["numbers"], Field(name="b", type="datetime")]
+    plan = plan_of(detect(path, "a.xlsx", LIMITS), fields)
+    found = settle(path, plan, work_dir=tmp_path, names=["a", "b"], limits=LIMITS)
+    number, day = found.plan.columns
+    assert (number.decimal, day.date_order, found.ambiguous) == (",", "dmy", ())
 
 
 DATES = [
