@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import request
-from marshmallow import EXCLUDE
 
 from src.api.authentication import actor, owner_filter
 from src.api.blueprint import Parser
 from src.api.documents import content_of
+from src.api.queries import names_in
+from src.api.schemas.notify import NOTIFY
 from src.api.schemas.reports import ReportFormSchema, ReportStartSchema
 from src.api.uploads import receive_some
 from src.domain.documents import read_document
@@ -107,15 +108,13 @@ def asked() -> Iterator[Asked]:
         return
     mine = adapters()
     with ExitStack() as stack:
-        received = receive_some(mine.settings.max_upload_bytes, ("input", "reference", "rules"))
+        known = {*names_in(ReportFormSchema()), NOTIFY}
+        received = receive_some(mine.settings.max_upload_bytes, ("input", "reference", "rules"), known=known)
         for upload, _ in received.values():
             stack.enter_context(upload)
             stack.enter_context(deleted_unless_kept(mine.storage, upload))
-        form = dict(
-            parser.parse(
-                ReportFormSchema(unknown=EXCLUDE, exclude=("input", "reference")), request, location="form"
-            )
-        )
+        schema = ReportFormSchema(exclude=("input", "reference"))
+        form = dict(parser.parse(schema, request, location="form"))
         if "rules" in received:
             form["rules"] = read_document(content_of(received.pop("rules")[0]))
         elif isinstance(form.get("rules"), str):

@@ -7,13 +7,15 @@ from pathlib import PurePath
 from typing import Any
 
 from flask import request
-from marshmallow import EXCLUDE, ValidationError
+from marshmallow import ValidationError
 
 from src.api.authentication import actor
 from src.api.blueprint import Parser, body_fingerprint
 from src.api.documents import content_of
 from src.api.notifying import faults, wish_as_given
+from src.api.queries import names_in
 from src.api.reporting import Sent
+from src.api.schemas.notify import NOTIFY
 from src.api.schemas.schedules import ScheduleFormSchema, ScheduleStartSchema
 from src.api.uploads import NoFile, receive_some
 from src.domain.documents import read_document
@@ -83,13 +85,12 @@ def asked_schedule() -> Iterator[AskedSchedule]:
         return
     mine = adapters()
     with ExitStack() as stack:
-        received = receive_some(mine.settings.max_upload_bytes, PARTS)
+        known = {*names_in(ScheduleFormSchema()), NOTIFY}
+        received = receive_some(mine.settings.max_upload_bytes, PARTS, known=known)
         for upload, _ in received.values():
             stack.enter_context(upload)
             stack.enter_context(deleted_unless_kept(mine.storage, upload))
-        form = dict(
-            parser.parse(ScheduleFormSchema(unknown=EXCLUDE, exclude=PARTS), request, location="form")
-        )
+        form = dict(parser.parse(ScheduleFormSchema(exclude=PARTS), request, location="form"))
         _must_be_whole(form, received)
         rules, rules_name = received.pop("rules_file")
         document = read_document(content_of(rules))

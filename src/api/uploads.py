@@ -83,13 +83,17 @@ def receive_parts(limit: int, parts: Sequence[str]) -> list[tuple[Upload, str]]:
         return [(cast("Upload", files[part].stream), files[part].filename or "") for part in parts]
 
 
-def receive_some(limit: int, parts: Sequence[str]) -> dict[str, tuple[Upload, str]]:
-    """The files of a form by the names of their parts: all, some or none of these, and no others."""
+def receive_some(
+    limit: int, parts: Sequence[str], *, known: Collection[str]
+) -> dict[str, tuple[Upload, str]]:
+    """The files of a form by the names of their parts: all, some or none of these; besides them, the form may
+    have other `known` parts."""
     with _receiving(limit, most=len(parts)):
+        refuse_unknown_parts({*parts, *known})
+        misplaced = next((name for name in request.files if name not in parts), None)
+        if misplaced is not None:
+            raise Invalid(f"«{misplaced}» is no file. There are: {', '.join(parts)}.")
         files = request.files
-        unknown = [name for name in files if name not in parts]
-        if unknown:
-            raise Invalid(f"There is no part «{unknown[0]}». There are: {', '.join(parts)}.")
         return {name: (cast("Upload", part.stream), part.filename or name) for name, part in files.items()}
 
 

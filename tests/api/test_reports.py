@@ -67,6 +67,7 @@ def test_the_same_key_gets_the_same_report_and_keeps_no_second_copy(
         ({"input": INPUT, "rules": b"a: *b"}, 400, "bad-document"),
         ({"input": INPUT, "rules": RULES, "format": "doc"}, 400, "invalid"),
         ({"input": INPUT, "rules": RULES, "extra": INPUT}, 400, "invalid"),
+        ({"input": INPUT, "rules": RULES, "formt": "csv"}, 400, "invalid"),
         ({"input": b"\x7fELF\x00\x00", "rules": RULES}, 415, ""),
         ({"input": INPUT, "rules": RULES, "parameters": '{"p": 1}'}, 400, "bad-parameters"),
         ({"input": INPUT, "rules": RULES, "parameters": "{"}, 400, "invalid"),

@@ -88,8 +88,10 @@ def _plainly(column: str, kind: str, mark: str) -> str:
     """Like the cells of a workbook: no noise of binary fractions, no zeros at the end; UTC is a Z."""
     text = f"cast({column} as varchar)"
     if kind == "DOUBLE":
-        written = f"printf('%.15g', {column})"
-        text = f"case when isfinite({column}) then {written} when not isnan({column}) then {text} end"
+        is_whole = f"{column} = trunc({column}) and abs({column}) < 1e38"  # all digits count: it may be an id
+        digits = f"cast(cast({column} as hugeint) as varchar)"
+        written = f"case when abs({column}) < 1e15 then printf('%.15g', {column}) else {text} end"
+        text = f"case when isnan({column}) then null when {is_whole} then {digits} else {written} end"
     elif kind == "FLOAT":
         text = f"case when isnan({column}) then null else {text} end"
     if kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):

@@ -360,6 +360,30 @@ class TestFormats:
         assert result.loaded.encoding is None
 
 
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("1234567890123457", "1234567890123457"),
+        ("1e15", "1000000000000000"),
+        ("1e20", "100000000000000000000"),
+        ("-7", "-7"),
+        ("0.1 + 0.2", "0.3"),
+        ("2.50", "2.5"),
+        ("1e-5", "1e-05"),
+        ("12345678901234.5", "12345678901234.5"),
+        ("'nan'", None),
+    ],
+)
+def test_numbers_of_parquet_keep_the_digits_of_ids(
+    make: Make, tmp_path: Path, number: str, shown: str | None
+) -> None:
+    query = f"select cast({number} as double) as id, 'Ana' as name, '2021-06-30' as when, '1.50' as amount"
+    result = load_csv(
+        make(parquet_bytes(query.replace(" as when", ' as "when"'))), [ID, NAME, WHEN, AMOUNT], tmp_path
+    )
+    assert [row[1] for row in result.rows] == ([shown] if shown else [])
+
+
 class TestAnyFile:
     """Whatever the bytes are: a result whose counts add up, or an error with a reason."""
 
