@@ -39,7 +39,7 @@ OWNED: dict[str, Callable[[Caller], Any]] = {
     "delivery_id": a_delivery,
     "file_id": lambda caller: a_file(caller)["id"],
     "import_id": lambda caller: an_import(caller)["id"],
-    "job_id": a_job,
+    "job_id": lambda caller: a_job(caller, kind="import"),
     "schedule_id": lambda caller: a_schedule(caller)["id"],
     "subscription_id": lambda caller: an_alert_subscription(caller)["id"],
     "report_id": lambda caller: a_report(caller)["id"],

@@ -40,12 +40,13 @@ def test_the_days_before_are_as_many_and_end_where_these_begin(first: date, days
     ("group", "first", "last"),
     [
         ("day", date(2024, 2, 29), date(2024, 2, 29)),
-        ("week", date(2024, 2, 19), date(2024, 2, 25)),
+        ("week", date(2024, 2, 19), date(2024, 3, 3)),  # with its own, of which it has a part
         ("month", date(2024, 2, 1), date(2024, 2, 29)),
     ],
 )
 def test_the_one_before_is_a_whole_one(group: Group, first: date, last: date) -> None:
     assert Period(date(2024, 3, 1), None).one_before(group) == Period(first, last)
+    assert Period(date.max, None).one_before("week") == Period(date(9999, 12, 20), date.max)
     assert Period(None, TODAY).one_before(group) is None
 
 

@@ -91,7 +91,9 @@ def test_work_that_wants_an_environment_of_its_own_gets_it(children: Children) -
     (waiting,) = ready(1)
     with children.one({"A": "1"}) as child:
         assert child.process.pid != waiting
-        assert b"A=1" in Path(f"/proc/{child.process.pid}/environ").read_bytes().split(b"\0")
+        environment = Path(f"/proc/{child.process.pid}/environ")
+        wait_until(lambda: bool(environment.read_bytes()), "the program has begun")
+        assert b"A=1" in environment.read_bytes().split(b"\0")
 
 
 def test_one_that_has_died_is_not_taken(children: Children, make: Make, tmp_path: Path) -> None:
