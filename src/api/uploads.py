@@ -90,10 +90,10 @@ def receive_some(
     have other `known` parts."""
     with _receiving(limit, most=len(parts)):
         refuse_unknown_parts({*parts, *known})
-        misplaced = next((name for name in request.files if name not in parts), None)
-        if misplaced is not None:
-            raise Invalid(f"«{misplaced}» is no file. There are: {', '.join(parts)}.")
         files = request.files
+        misplaced = next((name for name in files if name not in parts), None)
+        if misplaced is not None:
+            raise Invalid(f"«{misplaced}» takes no file. Files come as: {', '.join(parts)}.")
         return {name: (cast("Upload", part.stream), part.filename or name) for name, part in files.items()}
 
 

@@ -56,7 +56,7 @@ def rows_of_workbook(path: Path, detected: Detected, longest: int, *, has_errors
 
 
 def _errors_among(cells: Sequence[object], numbers: Sequence[int], *, has_errors: bool) -> tuple[int, ...]:
-    inexact = [place for place in numbers if is_inexact(cells[place])]  # type: ignore[arg-type]
+    inexact = [place for place in numbers if is_inexact(cells[place])]
     if not (has_errors and CellError in map(type, cells)):
         return tuple(inexact)
     return (*inexact, *(place for place, cell in enumerate(cells) if isinstance(cell, CellError)))

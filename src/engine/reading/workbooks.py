@@ -160,9 +160,9 @@ def cell_text(cell: object) -> str:
     return str(cell)
 
 
-def is_inexact(number: float) -> bool:
-    """Whether digits of it may be lost: a cell keeps about 16 of them."""
-    return abs(number) > EXACT
+def is_inexact(cell: object) -> bool:
+    """Whether it is a number of which digits may be lost: a cell keeps about 16 of them."""
+    return isinstance(cell, int | float) and abs(cell) > EXACT
 
 
 def _number_text(number: float) -> str:
